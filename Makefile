@@ -1,0 +1,128 @@
+# Every target works on a fresh clone; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+# A host of an environment: staging or prod for `make secrets`, `make status`.
+ENV ?= dev
+STACK ?= broadcast
+# Further options for ansible-playbook, for example ARGS="--check".
+ARGS ?=
+# Scenarios that run at once in `make test-molecule`.
+JOBS ?= 2
+# Set on some build machines; it makes every module start compile its code anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+PLAYBOOK = ansible-playbook -i inventories/$(1)
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+# --- Controller ----------------------------------------------------------------------------------------------------------
+
+$(VENV)/controller: requirements/controller.txt
+	@scripts/venv $(VENV) requirements/controller.txt
+	@touch $@
+
+$(VENV)/dev: requirements/dev.txt
+	@scripts/venv $(VENV) requirements/dev.txt
+	@touch $(VENV)/controller $@
+
+# --- Development -----------------------------------------------------------------------------------------------------------
+
+.PHONY: dev-setup
+dev-setup: $(VENV)/controller ## Install Ansible into .venv (the other targets do it by themselves)
+
+.PHONY: dev-up
+dev-up: dev-setup ## Start the whole stack on this machine, with hot reload
+	@$(call PLAYBOOK,dev) site.yml $(ARGS)
+	@$(call PLAYBOOK,dev) playbooks/dev_summary.yml $(ARGS)
+
+.PHONY: dev-down
+dev-down: dev-setup ## Stop the stack on this machine; data stays
+	@$(call PLAYBOOK,dev) playbooks/down.yml $(ARGS)
+
+.PHONY: dev-logs
+dev-logs: ## Follow the logs of all containers
+	@scripts/logs $(STACK)
+
+.PHONY: dev-mail
+dev-mail: ## Show the mails that the development stack has sent
+	@docker logs $(STACK)-mail
+
+.PHONY: manage
+manage: ## Run a management command in development, for example ARGS="makemigrations"
+	@docker exec -it -u "$$(id -u):$$(id -g)" $(STACK)-web python manage.py $(ARGS)
+
+.PHONY: db-migrate
+db-migrate: dev-setup ## Run the release commands (migrate) in development
+	@$(call PLAYBOOK,dev) playbooks/release_commands.yml $(ARGS)
+
+.PHONY: db-shell
+db-shell: ## Open psql on the development database
+	@docker exec -it $(STACK)-postgres psql -U postgres -d $(STACK)
+
+.PHONY: shell
+shell: ## Open a Django shell in the web container
+	@docker exec -it $(STACK)-web python manage.py shell
+
+.PHONY: status
+status: dev-setup ## Show containers, images and health (ENV=dev|staging|prod)
+	@$(call PLAYBOOK,$(ENV)) playbooks/status.yml $(ARGS)
+
+# --- Deployment ------------------------------------------------------------------------------------------------------------
+
+.PHONY: secrets
+secrets: dev-setup ## Create strong secrets for an environment (ENV=staging|prod)
+	@ansible-playbook playbooks/secrets.yml -i localhost, -e secrets_environment=$(ENV) $(ARGS)
+
+.PHONY: staging-deploy
+staging-deploy: dev-setup ## Converge staging
+	@$(call PLAYBOOK,staging) site.yml $(ARGS)
+
+.PHONY: prod-deploy
+prod-deploy: dev-setup ## Converge production
+	@$(call PLAYBOOK,prod) site.yml $(ARGS)
+
+# --- Tests -----------------------------------------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: $(VENV)/dev ## ansible-lint (production), yamllint, ruff
+	@ruff check . && ruff format --check .
+	@yamllint --strict .
+	@ansible-lint --offline --profile production
+
+.PHONY: test-unit
+test-unit: $(VENV)/dev ## Plugins, specifications against the policy, defaults against argument_specs
+	@pytest -n 2 tests/unit
+
+.PHONY: test-backend
+test-backend: $(VENV)/dev ## The reference application on real PostgreSQL and Redis
+	@scripts/backend
+
+.PHONY: test-fast
+test-fast: lint test-unit test-backend ## The layers that need no nested hosts
+
+.PHONY: test-molecule
+test-molecule: $(VENV)/dev ## Every Molecule scenario, JOBS at once
+	@scripts/molecule $(JOBS)
+
+.PHONY: test-e2e
+test-e2e: $(VENV)/dev ## The development stack in a real browser
+	@scripts/e2e
+
+.PHONY: test
+test: test-fast test-molecule test-e2e ## All layers
+
+.PHONY: docs
+docs: $(VENV)/dev ## Generate the variables tables of the roles' READMEs
+	@scripts/docs
+
+.PHONY: bench
+bench: $(VENV)/dev ## Measure and write bench/results.md
+	@bench/run

@@ -1,0 +1,191 @@
+"""What an application of another team sees of its workers: tasks arrive, none is lost, the schedule is kept."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+BROKER, PASSWORD = "shop-redis-broker", "canary-redis-broker-29c6"
+SECRETS = (PASSWORD, "canary-django-key-5a1f0c7e93d24b68")
+DEFAULT, EXPORTS, BEAT = "shop-worker-default", "shop-worker-exports", "shop-beat"
+
+
+class Orders:
+    """The application from outside: sends tasks, reads the traces they leave."""
+
+    def __init__(self, host) -> None:
+        self.host = host
+
+    def send(self, task: str, *arguments: object, queue: str = "") -> None:
+        routed = ["--queue", queue] if queue else []
+        call = ["celery", "-A", "orders", "call", f"orders.tasks.{task}", "--args", json.dumps(arguments), *routed]
+        self.host.check_output(f"docker exec {DEFAULT} {shlex.join(call)}")
+
+    def redis(self, *command: str) -> list[str]:
+        cli = f"docker exec -e REDISCLI_AUTH={PASSWORD} {BROKER} redis-cli --user app {shlex.join(command)}"
+        return self.host.check_output(cli).splitlines()
+
+    def trace(self, name: str) -> list[str]:
+        return [line for line in self.redis("LRANGE", f"trace:{name}", "0", "-1") if line]
+
+    def wait_for(self, name: str, *lines: str, seconds: int = 60) -> list[str]:
+        wait(lambda: set(lines) <= set(self.trace(name)), seconds, f"{lines} in {name}")
+        return self.trace(name)
+
+
+def wait(condition: Callable[[], bool], seconds: int, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(1)
+
+
+def inspect(host, container: str, field: str) -> str:
+    return host.check_output("docker inspect -f %s %s", "{{" + field + "}}", container)
+
+
+def health(host, container: str) -> str:
+    return inspect(host, container, ".State.Health.Status")
+
+
+@pytest.fixture(scope="session")
+def pools(scenario: Path) -> dict[str, dict]:
+    """The pools of the scenario."""
+    settings = yaml.safe_load((scenario / "molecule.yml").read_text())
+    return settings["provisioner"]["inventory"]["group_vars"]["all"]["backend_worker_pools"]
+
+
+@pytest.fixture
+def orders(host) -> Orders:
+    application = Orders(host)
+    application.redis("DEL", "trace:confirmed", "trace:exports", "trace:ticks")
+    return application
+
+
+def test_task_is_executed_by_the_pool_of_its_queue(orders: Orders) -> None:
+    orders.send("confirm", "o-1")
+    orders.send("confirm", "o-2", queue="exports")
+    expected = ["o-1 by default in north", "o-2 by exports in -"]
+    assert sorted(orders.wait_for("confirmed", *expected)) == expected
+
+
+def test_application_routes_its_tasks_by_its_own_settings(orders: Orders) -> None:
+    orders.send("export", "r-1", 0)
+    orders.wait_for("exports", "r-1 started by exports", "r-1 finished")
+
+
+def test_periodic_task_runs_once_per_turn_and_there_is_one_beat(host, orders: Orders) -> None:
+    assert host.check_output("docker ps --format '{{.Names}}' --filter name=beat") == BEAT
+    time.sleep(15)
+    ticks = sorted(map(float, orders.trace("ticks")))
+    assert 5 <= len(ticks) <= 9
+    # Every two seconds: a second scheduler would halve the mean distance.
+    assert (ticks[-1] - ticks[0]) / (len(ticks) - 1) > 1.6
+
+
+def test_health_check_starts_nothing_but_a_shell(host) -> None:
+    test = json.loads(inspect(host, DEFAULT, "json .Config.Healthcheck.Test"))
+    assert test[0] == "CMD-SHELL"
+    assert not {"python", "celery", "redis-cli"} & set(test[1].split())
+
+
+def test_secrets_and_hardening(host) -> None:
+    for container in (DEFAULT, EXPORTS, BEAT):
+        seen = host.check_output("docker inspect %s && docker logs %s 2>&1", container, container)
+        assert not [secret for secret in SECRETS if secret in seen]
+        assert inspect(host, container, ".HostConfig.ReadonlyRootfs") == "true"
+        assert inspect(host, container, ".Config.User") == "10003:10003"
+    processes = host.check_output("ps axww")
+    assert not [secret for secret in SECRETS if secret in processes]
+    # 256 MiB and 128 MiB for each process by default; what the pool says counts more.
+    assert int(inspect(host, DEFAULT, ".HostConfig.Memory")) == (256 + 2 * 128) * 2**20
+    assert int(inspect(host, EXPORTS, ".HostConfig.Memory")) == 300 * 2**20
+
+
+def test_running_task_finishes_when_its_container_stops(host, orders: Orders) -> None:
+    orders.send("export", "s-1", 8)
+    orders.wait_for("exports", "s-1 started by exports")
+    host.check_output("docker stop %s", EXPORTS)
+    assert orders.trace("exports") == ["s-1 started by exports", "s-1 finished"]
+    assert inspect(host, EXPORTS, ".State.ExitCode") == "0"
+    orders.send("export", "s-2", 0)
+    host.check_output("docker start %s", EXPORTS)
+    orders.wait_for("exports", "s-2 finished")
+
+
+def test_running_and_waiting_tasks_survive_a_change_of_the_pool(orders: Orders, converge, pools) -> None:
+    numbers = range(1, 5)
+    for number in numbers:
+        orders.send("export", f"c-{number}", 6)
+    orders.wait_for("exports", "c-1 started by exports")
+    changed = {**pools, "exports": {**pools["exports"], "env": {"ORDERS_REGION": "south"}}}
+    assert converge(celery_worker_pools=changed).returncode == 0
+    orders.send("confirm", "c-5", queue="exports")
+    orders.wait_for("confirmed", "c-5 by exports in south")
+    done = [line for number in numbers for line in (f"c-{number} started by exports", f"c-{number} finished")]
+    assert sorted(orders.wait_for("exports", *done)) == sorted(done)
+
+
+def test_task_of_a_killed_worker_is_delivered_again(host, orders: Orders) -> None:
+    orders.send("export", "k-1", 5)
+    orders.wait_for("exports", "k-1 started by exports")
+    host.check_output("docker kill %s", EXPORTS)
+    host.check_output("docker start %s", EXPORTS)
+    trace = orders.wait_for("exports", "k-1 finished", seconds=120)
+    assert trace.count("k-1 started by exports") == 2
+
+
+def test_worker_without_its_broker_becomes_unhealthy_and_recovers(host, orders: Orders) -> None:
+    wait(lambda: health(host, DEFAULT) == "healthy", 60, "healthy before")
+    host.check_output("docker stop %s", BROKER)
+    try:
+        wait(lambda: health(host, DEFAULT) == "unhealthy", 120, "unhealthy without a broker")
+    finally:
+        host.check_output("docker start %s", BROKER)
+    wait(lambda: health(host, DEFAULT) == "healthy", 120, "healthy with its broker")
+    orders.send("confirm", "b-1")
+    orders.wait_for("confirmed", "b-1 by default in north")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"celery_worker_pools": {"mail": {"queue": "mail"}}},
+            "celery_worker_pools.mail.queue. Supported parameters include",
+        ),
+        ({"celery_worker_pools": {"mail": {"pool": "fork"}}}, "value of pool must be one of: prefork, threads"),
+        (
+            {"celery_worker_pools": {"mail": {"concurrency": 0}}},
+            "celery_worker_pools.mail: concurrency must be at least 1",
+        ),
+        ({"celery_worker_pools": {"mail": {"memory": "much"}}}, "celery_worker_pools.mail: memory much is not a size"),
+        ({"celery_worker_pools": {"Mail!": {}}}, "celery_worker_pools.Mail!: the name may hold"),
+        ({"celery_worker_log_level": "chatty"}, "value of celery_worker_log_level must be one of"),
+    ],
+)
+def test_wrong_pools_are_refused_before_anything_changes(host, converge, change: dict, message: str) -> None:
+    before = host.check_output("docker ps --no-trunc --format '{{.ID}}'")
+    result = converge(**change)
+    assert result.returncode != 0
+    assert message in " ".join(result.stdout.split())
+    assert host.check_output("docker ps --no-trunc --format '{{.ID}}'") == before
+
+
+# The last one, since it takes away what the others use.
+def test_pool_that_is_no_longer_named_is_removed_after_its_tasks(host, orders: Orders, converge, pools) -> None:
+    orders.send("export", "p-1", 8)
+    orders.wait_for("exports", "p-1 started by exports")
+    fewer = {name: pool for name, pool in pools.items() if name != "exports"}
+    result = converge(celery_worker_pools=fewer, celery_worker_beat_enabled=False)
+    assert result.returncode == 0, result.stdout
+    assert orders.trace("exports") == ["p-1 started by exports", "p-1 finished"]
+    remaining = host.check_output("docker ps -a --format '{{.Names}}' --filter name=shop-").split()
+    assert sorted(remaining) == [BROKER, DEFAULT]
+    assert not host.file(f"/opt/shop/containers/{EXPORTS}").exists

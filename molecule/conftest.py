@@ -1,0 +1,49 @@
+"""Fixtures for the tests of every scenario."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).parent / "shared"
+Play = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture(scope="session")
+def scenario() -> Path:
+    """The scenario's directory."""
+    return Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
+
+
+@pytest.fixture(scope="session")
+def play() -> Play:
+    """Run a playbook on the instances, with further arguments and variables; the result holds all it printed."""
+
+    def run(playbook: Path, *arguments: str, **variables: object) -> subprocess.CompletedProcess:
+        inventories = [SHARED / "inventory", os.environ["MOLECULE_INVENTORY_FILE"]]
+        command = [
+            "ansible-playbook",
+            *(f"--inventory={inventory}" for inventory in inventories),
+            f"--extra-vars={json.dumps(variables)}",
+            *arguments,
+            str(playbook),
+        ]
+        return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def converge(play: Play, scenario: Path) -> Play:
+    """Run the scenario's converge playbook once more, with other variables."""
+    own = scenario / "converge.yml"
+
+    def run(*arguments: str, **variables: object) -> subprocess.CompletedProcess:
+        return play(own if own.exists() else SHARED / "converge.yml", *arguments, **variables)
+
+    return run

@@ -1,0 +1,190 @@
+"""What clients, operators and the next release see of an application that shares nothing with the collection's own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+import yaml
+
+BASE = "http://10.213.77.10:8000"
+FOLDER = "/opt/shop/containers/shop-web"
+
+
+def ask(host, path: str, name: str = "shop.example.org") -> tuple[int, str]:
+    """Status and body, asked as the edge would."""
+    run = host.run(
+        f"curl -sS --max-time 40 -w '\\n%{{http_code}}' -H 'Host: {name}' -H 'X-Forwarded-Proto: https' '{BASE}{path}'"
+    )
+    assert run.rc == 0, run.stderr
+    body, _newline, status = run.stdout.rpartition("\n")
+    return int(status), body
+
+
+def greeting(host) -> dict:
+    status, body = ask(host, "/")
+    assert status == 200
+    return json.loads(body)
+
+
+def releases(host) -> list[str]:
+    return json.loads(ask(host, "/releases")[1])["notes"]
+
+
+def succeeded(run: subprocess.CompletedProcess) -> bool:
+    assert run.returncode == 0, run.stdout
+    return True
+
+
+def container_id(host, name: str = "shop-web") -> str:
+    return host.check_output(f"docker inspect -f '{{{{.Id}}}}' {name}")
+
+
+@pytest.fixture(scope="module")
+def own(scenario) -> dict:
+    """The scenario's variables."""
+    return yaml.safe_load((scenario / "molecule.yml").read_text())["provisioner"]["inventory"]["group_vars"]["all"]
+
+
+@pytest.fixture
+def restored(converge):
+    """Bring the host back to the scenario's own variables afterwards."""
+    yield
+    assert succeeded(converge())
+
+
+def test_it_answers_to_its_own_name_and_knows_that_the_client_came_by_https(host):
+    assert greeting(host) == {"greeting": "hello", "host": "shop.example.org", "secure": True, "uid": 10003}
+
+
+def test_another_name_is_a_bad_request(host):
+    assert ask(host, "/", "other.example.org")[0] == 400
+
+
+def test_it_is_healthy_by_its_own_check(host):
+    state = json.loads(host.check_output("docker inspect -f '{{json .State.Health}}' shop-web"))
+    assert state["Status"] == "healthy"
+
+
+def test_the_check_fails_when_the_path_does_not_answer_200(host):
+    script = json.loads(host.check_output("docker inspect -f '{{json .Config.Healthcheck.Test}}' shop-web"))[3]
+    wrong_path = host.run("docker exec shop-web bash -c %s /nothing shop.example.org", script)
+    assert wrong_path.rc == 1
+    assert "/nothing with Host shop.example.org answered 404" in wrong_path.stdout
+    assert host.run("docker exec shop-web bash -c %s /up other.example.org", script).rc == 1
+    assert host.run("docker exec shop-web bash -c %s /up shop.example.org", script).rc == 0
+
+
+def test_the_release_commands_ran_once_and_with_their_own_secrets(host):
+    assert releases(host) == ["molecule with 12 characters"]
+    assert host.run("docker exec shop-web ls /run/secrets").stdout.split() == ["django_secret_key"]
+
+
+def test_the_release_came_before_the_start(host):
+    migrated = float(host.check_output("docker exec shop-web stat -c %Y /srv/media/shop.sqlite3"))
+    started = host.check_output("docker inspect -f '{{.State.StartedAt}}' shop-web")
+    assert migrated <= float(host.check_output("date -d %s +%%s", started)) + 1
+
+
+def test_static_files_are_published_beside_those_of_earlier_releases(host):
+    volume = host.check_output("docker volume inspect -f '{{.Mountpoint}}' shop-static")
+    published = host.check_output("cd %s && find . -type f", volume).split()
+    assert {"./earlier.css", "./shop/shop.css", "./staticfiles.json"} <= set(published)
+    assert host.file(f"{volume}/shop/shop.css").mode == 0o644
+
+
+def test_it_runs_without_privileges(host):
+    assert host.check_output("docker exec shop-web id -u") == "10003"
+    assert host.run("docker exec shop-web touch /app/x").rc != 0
+    details = json.loads(host.check_output("docker inspect shop-web"))[0]["HostConfig"]
+    assert details["ReadonlyRootfs"] is True
+    assert details["CapDrop"] == ["ALL"]
+    assert details["Memory"] == 256 * 2**20
+
+
+def test_no_secret_is_visible(host):
+    everything = host.check_output("docker inspect shop-web shop-ticker") + host.check_output("ps axww -o args")
+    assert "canary" not in everything
+    secret = host.file(f"{FOLDER}/secrets/django_secret_key")
+    assert (secret.mode, secret.uid) == (0o400, 10003)
+
+
+def test_a_further_process_of_the_image_runs(host):
+    assert host.check_output("docker inspect -f '{{.State.Health.Status}}' shop-ticker") == "healthy"
+    assert "tick from hello" in host.check_output("docker logs shop-ticker")
+
+
+def test_a_failed_release_command_leaves_the_old_container_serving(host, converge, own):
+    before, notes = container_id(host), releases(host)
+    changed = {
+        "django_web_release_commands": [["python", "manage.py", "nonsense"]],
+        "django_web_env": {**own["django_web_env"], "SHOP_GREETING": "never"},
+    }
+    # A failure is not remembered as a release: the second run tries again.
+    for _attempt in range(2):
+        run = converge(**changed)
+        assert run.returncode != 0
+        assert "Unknown command: 'nonsense'" in run.stdout
+        assert container_id(host) == before
+        assert greeting(host)["greeting"] == "hello"
+    assert host.run("docker inspect shop-web-release").rc != 0
+    assert not host.file("/opt/shop/containers/shop-web-release").exists
+    assert releases(host) == notes
+
+
+def test_a_changed_environment_replaces_the_container_and_releases_nothing(host, converge, own):
+    before, notes = container_id(host), releases(host)
+    assert succeeded(converge(django_web_env={**own["django_web_env"], "SHOP_GREETING": "hi"}))
+    assert container_id(host) != before
+    assert greeting(host)["greeting"] == "hi"
+    assert releases(host) == notes
+
+
+def test_changed_release_commands_run_once_more(host, converge, own):
+    notes = releases(host)
+    changed = {"django_web_release_commands": [*own["backend_release_commands"], ["true"]]}
+    assert succeeded(converge(**changed))
+    assert succeeded(converge(**changed))
+    assert len(releases(host)) == len(notes) + 1
+
+
+def test_an_application_that_is_not_ready_fails_the_run_and_says_why(host, converge, own, restored):
+    environment = {**own["django_web_env"], "SHOP_GREETING": "not ready"}
+    run = converge(django_web_env=environment, django_web_ready_path="/unready")
+    assert run.returncode != 0
+    assert "/unready with Host shop.example.org answered 503" in run.stdout
+    assert "no such table: shop_nothing" in run.stdout
+
+
+def test_a_running_request_is_finished_at_a_stop_and_the_container_is_started_again(host, converge):
+    before, notes = container_id(host), releases(host)
+    host.run_expect(
+        [0],
+        f"nohup curl -sS -o /tmp/slow -w '%{{http_code}}' --max-time 40 -H 'Host: shop.example.org' "
+        f"-H 'X-Forwarded-Proto: https' '{BASE}/slow?seconds=5' > /tmp/slow.status 2>&1 &",
+    )
+    time.sleep(2)
+    host.run_expect([0], "docker stop shop-web")
+    assert host.file("/tmp/slow.status").content_string == "200"
+    assert json.loads(host.file("/tmp/slow").content_string) == {"slept": "5"}
+    assert host.check_output("docker inspect -f '{{.State.ExitCode}}' shop-web") == "0"
+    assert succeeded(converge())
+    assert (container_id(host), releases(host)) == (before, notes)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"django_web_release_commands": ["python manage.py migrate"]}, "each command is a list of arguments"),
+        ({"django_web_processes": {"ticker": {"comand": ["true"]}}}, "django_web_processes.ticker"),
+        ({"django_web_threads": "many"}, "django_web_threads"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_changes(host, converge, variables, message):
+    before = container_id(host)
+    run = converge(**variables)
+    assert run.returncode != 0
+    assert message in " ".join(run.stdout.split())
+    assert container_id(host) == before

@@ -1,0 +1,7 @@
+"""A project as small as an image can hold."""
+
+import sys
+
+import sqlparse
+
+print(sqlparse.format("select 1", keyword_case="upper"), "release 1", *sys.argv[1:])

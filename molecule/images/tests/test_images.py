@@ -1,0 +1,83 @@
+"""What a host has after delivery, and what it must not have."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+CANARIES = ["canary-certificate-authority", "canary-debian-mirror", "canary-python-index"]
+# Of the first release, so that a test finds two django images and one redis image.
+DELIVERED = {"django": 2, "redis": 1}
+
+
+def references(host, name: str) -> list[str]:
+    listed = host.check_output("docker image ls --format '{{.Repository}}:{{.Tag}}'").splitlines()
+    return [reference for reference in listed if reference.startswith(f"shop/{name}:")]
+
+
+@pytest.fixture(scope="module")
+def delivered(host) -> list[str]:
+    return [reference for name in DELIVERED for reference in references(host, name)]
+
+
+@pytest.mark.parametrize(("name", "number"), DELIVERED.items())
+def test_every_release_is_on_the_host(host, name, number):
+    assert len(references(host, name)) == number
+
+
+def test_neither_base_nor_builder_is_delivered(host):
+    assert references(host, "base") + references(host, "builder") == []
+
+
+def test_each_release_runs_its_own_code(host):
+    outputs = {
+        host.check_output(f"docker run --rm --network none {reference} python manage.py")
+        for reference in references(host, "django")
+    }
+    assert outputs == {"SELECT 1 release 1", "SELECT 1 release 2"}
+
+
+def test_host_and_controller_have_the_same_image(host, delivered):
+    controller = host.get_host("local://")
+    for reference in delivered:
+        command = f"docker image inspect --format '{{{{.Id}}}}' {reference}"
+        assert host.check_output(command) == controller.check_output(command)
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+def test_build_settings_leave_no_trace(host, delivered, canary):
+    for reference in delivered:
+        # Layers, configuration and history.
+        found = host.run(f"docker save {reference} | grep --binary-files=text --count {canary}")
+        assert found.stdout.strip() == "0", reference
+
+
+def test_the_image_has_no_package_manager_and_no_compiler(host, delivered):
+    for reference in delivered:
+        found = host.run(
+            f"docker run --rm --network none {reference} "
+            "bash -c 'type -t apt dpkg pip pip3 uv gcc cc; ls /usr/lib/python3*/ensurepip /opt/venv/bin/pip*'"
+        )
+        assert found.stdout == ""
+
+
+def test_no_program_gains_privileges(host, delivered):
+    for reference in delivered:
+        command = f"docker run --rm --network none --user 0 {reference} find / -xdev -perm /6000 -type f"
+        assert host.check_output(command) == ""
+
+
+def test_the_image_runs_as_an_ordinary_user(host, delivered):
+    for reference in delivered:
+        config = json.loads(host.check_output(f"docker image inspect {reference}"))[0]["Config"]
+        uid, _colon, gid = config["User"].partition(":")
+        assert int(uid) == int(gid) > 10000
+
+
+def test_an_unknown_image_is_refused(converge):
+    result = converge(images_wanted=["postgers"])
+    assert result.returncode != 0
+    assert "images_wanted: there is no image postgers; choose from base, builder, postgres" in " ".join(
+        result.stdout.split()
+    )

@@ -1,0 +1,288 @@
+"""What a browser sees at the edge, asked with curl and openssl on the host itself."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+CA = "/root/ca.crt"
+RESOLVE = " ".join(
+    f"--resolve {name}:{port}:127.0.0.1"
+    for name in ("shop.example.org", "www.shop.example.org", "other.example.org")
+    for port in (80, 443)
+)
+SITE = "https://shop.example.org"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def authority(host) -> None:
+    """The authority's certificate, as a user would copy it from the controller."""
+    certificate = (Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "pki" / "ca.crt").read_text()
+    host.run_expect([0], f"printf %s '{certificate}' > {CA}")
+
+
+@pytest.fixture
+def key_pair() -> Callable[..., tuple[str, str]]:
+    """A self-signed certificate for names, and its key."""
+
+    def make(*names: str) -> tuple[str, str]:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])])
+        now = datetime.datetime.now(datetime.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=90))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        return (
+            certificate.public_bytes(Encoding.PEM).decode(),
+            key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+        )
+
+    return make
+
+
+class Answer:
+    def __init__(self, text: str) -> None:
+        head, _sep, self.body = text.partition("\r\n\r\n")
+        lines = head.split("\r\n")
+        self.status = int(lines[0].split()[1])
+        self.headers: dict[str, str] = {}
+        for line in lines[1:]:
+            name, _sep, value = line.partition(": ")
+            assert name.lower() not in self.headers, f"{name} is there twice"
+            self.headers[name.lower()] = value
+
+
+def curl(host, url: str, options: str = "") -> Answer:
+    run = host.run(f"curl -sS -i --max-time 15 --cacert {CA} {RESOLVE} {options} '{url}'")
+    assert run.rc == 0, run.stderr
+    return Answer(run.stdout)
+
+
+def wait_until_healthy(host, name: str) -> None:
+    for _attempt in range(30):
+        if host.check_output(f"docker inspect -f '{{{{.State.Health.Status}}}}' {name}") == "healthy":
+            return
+        time.sleep(1)
+    pytest.fail(f"{name} did not become healthy")
+
+
+def test_the_certificate_is_of_the_local_authority_and_for_every_name(host):
+    assert curl(host, SITE + "/").status == 200
+    assert curl(host, "https://www.shop.example.org/").status == 200
+
+
+def test_http_is_redirected_with_path_and_query(host):
+    answer = curl(host, "http://shop.example.org/a/b?c=d")
+    assert (answer.status, answer.headers["location"]) == (301, SITE + "/a/b?c=d")
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2", "--http3-only"])
+def test_every_http_version_is_spoken(host, version):
+    assert curl(host, SITE + "/", version).status == 200
+
+
+@pytest.mark.parametrize(("version", "accepted"), [("tls1_1", False), ("tls1_2", True), ("tls1_3", True)])
+def test_only_tls_1_2_and_1_3_are_spoken(host, version, accepted):
+    run = host.run(
+        f"openssl s_client -connect 127.0.0.1:443 -servername shop.example.org -{version} "
+        f"-cipher 'ALL:@SECLEVEL=0' -CAfile {CA} -verify_return_error </dev/null"
+    )
+    assert (run.rc == 0) is accepted
+
+
+def test_the_key_exchange_resists_quantum_computers(host):
+    run = host.run(f"openssl s_client -connect 127.0.0.1:443 -servername shop.example.org -CAfile {CA} </dev/null")
+    assert "X25519MLKEM768" in run.stdout + run.stderr
+
+
+def test_an_unknown_name_gets_no_certificate(host):
+    run = host.run(f"curl -sS -k --max-time 5 {RESOLVE} https://other.example.org/")
+    assert run.rc == 35
+    assert "unrecognized name" in run.stderr
+
+
+def test_an_unknown_name_gets_no_answer(host):
+    plain = host.run(f"curl -sS -i --max-time 5 {RESOLVE} http://other.example.org/")
+    assert (plain.rc, plain.stdout) == (52, "")
+    # A known name in the handshake and another one in the request.
+    smuggled = f"curl -sS -i --http1.1 --max-time 5 --cacert {CA} {RESOLVE} -H 'Host: other.example.org' {SITE}/"
+    answer = host.run(smuggled)
+    assert answer.rc in (52, 56)
+    assert answer.stdout == ""
+
+
+def test_security_headers_are_on_every_kind_of_answer(host):
+    for path in ("/", "/static/shop.css", "/media/note.txt", "/media/none"):
+        headers = curl(host, SITE + path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "strict-origin-when-cross-origin"
+        assert "camera=()" in headers["permissions-policy"]
+        assert headers["strict-transport-security"] == "max-age=63072000"
+        assert headers["server"] == "nginx"
+
+
+def test_the_applications_own_header_wins_but_not_hsts(host):
+    headers = curl(host, SITE + "/own-header").headers
+    assert headers["x-frame-options"] == "SAMEORIGIN"
+    assert headers["strict-transport-security"] == "max-age=63072000"
+
+
+def test_the_application_learns_who_asked_and_not_what_a_client_claims(host):
+    claims = (
+        "-H 'X-Forwarded-For: 6.6.6.6' -H 'Forwarded: for=6.6.6.6' -H 'X-Request-ID: mine' -H 'X-Forwarded-Proto: http'"
+    )
+    answer = curl(host, SITE + "/path?query=1", claims)
+    asked = json.loads(answer.body)
+    assert asked["host"] == "shop.example.org"
+    assert asked["proto"] == "https"
+    assert asked["path"] == "/path?query=1"
+    assert "6.6.6.6" not in answer.body
+    assert re.fullmatch("[0-9a-f]{32}", asked["request_id"])
+    assert answer.headers["x-request-id"] == asked["request_id"]
+    assert asked["connection"] == ""
+
+
+def test_requests_are_logged_as_json_without_query_strings(host):
+    request_id = curl(host, SITE + "/logged?token=canary").headers["x-request-id"]
+    lines = host.check_output("docker logs shop-nginx 2>/dev/null").splitlines()
+    entry = next(json.loads(line) for line in lines if request_id in line)
+    assert (entry["path"], entry["status"], entry["tls"]) == ("/logged", "200", "TLSv1.3")
+    assert "canary" not in "".join(lines)
+
+
+def test_hashed_static_files_are_cached_for_ever_and_others_are_not(host):
+    hashed = curl(host, SITE + "/static/shop.0123456789ab.css").headers
+    assert hashed["cache-control"] == "public, max-age=31536000, immutable"
+    assert hashed["content-type"].startswith("text/css")
+    assert curl(host, SITE + "/static/shop.css").headers["cache-control"] == "public, max-age=300"
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br"])
+def test_static_files_are_compressed_beforehand_or_on_the_way(host, encoding):
+    ready = curl(host, SITE + "/static/ready.css", f"-H 'Accept-Encoding: {encoding}' --output - --compressed")
+    assert (ready.headers["content-encoding"], ready.body) == (encoding, f"/* {encoding} */\n")
+    made = curl(host, SITE + "/static/shop.css", f"-H 'Accept-Encoding: {encoding}' --compressed")
+    assert made.headers["content-encoding"] == encoding
+
+
+def test_an_absent_static_file_is_asked_from_the_application(host):
+    answer = curl(host, SITE + "/static/absent.css")
+    assert json.loads(answer.body)["path"] == "/static/absent.css"
+    assert "max-age=31536000" not in answer.headers.get("cache-control", "")
+
+
+def test_uploaded_files_are_shown_or_downloaded_but_never_run(host):
+    image = curl(host, SITE + "/media/picture.png", "--output /dev/null -D -").headers
+    assert image["content-type"] == "image/png"
+    assert "content-disposition" not in image
+    page = curl(host, SITE + "/media/page.html").headers
+    assert page["content-disposition"] == "attachment"
+    assert "sandbox" in page["content-security-policy"]
+    assert curl(host, SITE + "/media/").status == 404
+
+
+def test_a_body_that_is_too_large_is_refused(host):
+    host.run_expect([0], "head -c 2000000 /dev/zero > /tmp/body")
+    assert curl(host, SITE + "/upload", "--http1.1 -H 'Expect:' --data-binary @/tmp/body").status == 413
+
+
+def test_too_many_logins_from_one_address_are_refused(host):
+    attempts = [curl(host, SITE + "/login/", "--data a=b").status for _attempt in range(8)]
+    assert attempts[0] == 200
+    assert attempts[-1] == 429
+    assert curl(host, SITE + "/login/").status == 200
+
+
+def test_the_applications_own_errors_pass(host):
+    answer = curl(host, SITE + "/broken")
+    assert (answer.status, answer.body) == (503, '{"detail":"mine"}')
+
+
+def test_it_starts_and_says_so_while_the_application_is_down(host):
+    host.run_expect([0], "docker stop -t 1 shop-upstream")
+    try:
+        host.run_expect([0], "docker restart shop-nginx")
+        wait_until_healthy(host, "shop-nginx")
+        answer = curl(host, SITE + "/")
+        assert answer.status in (502, 504)
+        assert "Back in a moment" in answer.body
+        assert answer.headers["retry-after"] == "10"
+        assert answer.headers["cache-control"] == "no-store"
+    finally:
+        host.run_expect([0], "docker start shop-upstream")
+    wait_until_healthy(host, "shop-upstream")
+    time.sleep(5)
+    assert curl(host, SITE + "/").status == 200
+
+
+def test_it_runs_without_privileges_and_its_key_is_private(host):
+    assert host.check_output("docker exec shop-nginx id -u") == "10004"
+    assert host.run("docker exec shop-nginx touch /etc/nginx/x").rc != 0
+    key = host.file("/opt/shop/containers/shop-nginx/secrets/tls_certificate_key")
+    assert (key.mode, key.uid) == (0o400, 10004)
+    assert "PRIVATE KEY" not in host.check_output("docker inspect shop-nginx")
+
+
+def test_a_configuration_that_nginx_refuses_does_not_replace_the_running_one(host, converge):
+    before = host.check_output("docker inspect -f '{{.Id}}' shop-nginx")
+    run = converge(nginx_tls_client_max_body_size="plenty")
+    assert run.returncode != 0
+    assert '"client_max_body_size" directive invalid value' in run.stdout
+    assert host.check_output("docker inspect -f '{{.Id}}' shop-nginx") == before
+    assert curl(host, SITE + "/").status == 200
+
+
+def test_a_key_of_another_certificate_is_refused(host, converge, key_pair):
+    run = converge(
+        nginx_tls_certificate_source="files",
+        nginx_tls_certificate=key_pair("shop.example.org", "www.shop.example.org")[0],
+        nginx_tls_certificate_key=key_pair("shop.example.org")[1],
+    )
+    assert run.returncode != 0
+    assert "the private key does not belong to the certificate" in " ".join(run.stdout.split())
+    assert "PRIVATE KEY" not in run.stdout
+
+
+def test_names_that_are_addresses_are_refused(converge):
+    run = converge(nginx_tls_server_names=["192.0.2.1"])
+    assert run.returncode != 0
+    assert "must be lower-case host names" in " ".join(run.stdout.split())
+
+
+def test_own_certificate_files_are_served(host, converge, key_pair):
+    certificate, key = key_pair("shop.example.org", "www.shop.example.org")
+    own = {
+        "nginx_tls_certificate_source": "files",
+        "nginx_tls_certificate": certificate,
+        "nginx_tls_certificate_key": key,
+    }
+    try:
+        run = converge(**own)
+        assert run.returncode == 0, run.stdout
+        host.run_expect([0], f"printf %s '{certificate}' > /root/own.crt")
+        command = f"curl -sS -o /dev/null --max-time 5 --cacert /root/own.crt {RESOLVE} {SITE}/"
+        assert host.run(command).rc == 0
+        assert host.run(command.replace("/root/own.crt", CA)).rc == 60
+    finally:
+        assert converge().returncode == 0
+    assert curl(host, SITE + "/").status == 200

@@ -1,0 +1,242 @@
+"""What an application, its owner and an intruder see of the database."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator
+
+import pytest
+
+NAME = "shop-postgres"
+# As in molecule.yml.
+PASSWORDS = {"postgres": "super'visor $1 \\ secret", "shop_owner": "owner #;:' secret", "shop_app": "app-secret"}
+
+
+class Client:
+    """psql over TCP with a password, and as the superuser over the socket."""
+
+    def __init__(self, host) -> None:
+        self.host = host
+
+    def __call__(self, user: str, sql: str, database: str = "shop", password: str | None = None, inside: str = ""):
+        secret = shlex.quote(PASSWORDS[user] if password is None else password)
+        return self.host.run(
+            f"docker {inside or 'exec'} -e PGPASSWORD={secret} {NAME if not inside else self.image()}"
+            f" psql -X -q -t -A -h {NAME} -U {user} -d {database} -c {shlex.quote(sql)}"
+        )
+
+    def image(self) -> str:
+        return self.host.check_output("docker inspect -f '{{.Config.Image}}' %s", NAME)
+
+    def rows(self, user: str, sql: str) -> list[str]:
+        result = self(user, sql)
+        assert result.rc == 0, result.stderr
+        return result.stdout.split()
+
+    def show(self, sql: str) -> str:
+        return self.host.check_output("docker exec %s psql -X -q -t -A -d shop -c %s", NAME, sql)
+
+    def wait(self) -> None:
+        self.host.run_expect([0], f"timeout 90 sh -c 'until docker exec {NAME} pg_isready -q; do sleep 1; done'")
+
+
+@pytest.fixture
+def psql(host) -> Client:
+    client = Client(host)
+    client.wait()
+    return client
+
+
+@pytest.fixture
+def notes(psql: Client) -> Iterator[str]:
+    psql.rows("shop_owner", "CREATE TABLE notes (id serial PRIMARY KEY, text text)")
+    yield "notes"
+    psql.rows("shop_owner", "DROP TABLE notes")
+
+
+def identity(host) -> str:
+    return host.check_output("docker inspect -f '{{.Id}} {{.State.StartedAt}}' %s", NAME)
+
+
+def test_application_reads_and_writes_rows_of_the_owners_tables(psql: Client, notes: str) -> None:
+    psql.rows("shop_app", f"INSERT INTO {notes} (text) VALUES ('one'), ('two'), ('three')")
+    psql.rows("shop_app", f"UPDATE {notes} SET text = 'zwei' WHERE id = 2; DELETE FROM {notes} WHERE id = 3")
+    assert psql.rows("shop_app", f"SELECT text FROM {notes} ORDER BY id") == ["one", "zwei"]
+
+
+def test_application_reads_tables_of_schemas_that_come_later(psql: Client) -> None:
+    psql.rows("shop_owner", "CREATE SCHEMA later; CREATE TABLE later.notes AS SELECT 'new' AS text")
+    assert psql.rows("shop_app", "SELECT text FROM later.notes") == ["new"]
+    psql.rows("shop_owner", "DROP SCHEMA later CASCADE")
+
+
+def test_application_in_another_container_finds_the_database_by_name(psql: Client) -> None:
+    result = psql("shop_app", "SELECT current_user", inside="run --rm --network shop-data")
+    assert result.stdout.strip() == "shop_app"
+
+
+def test_application_changes_no_structure(psql: Client, notes: str) -> None:
+    for sql in (
+        "CREATE TABLE mine (id int)",
+        "CREATE TEMPORARY TABLE mine (id int)",
+        "CREATE SCHEMA mine",
+        f"ALTER TABLE {notes} ADD COLUMN more text",
+        f"TRUNCATE {notes}",
+        f"DROP TABLE {notes}",
+        "CREATE ROLE mine",
+        "CREATE DATABASE mine",
+        "SELECT rolpassword FROM pg_authid",
+        "SET ROLE shop_owner",
+        "COPY (SELECT 1) TO PROGRAM 'true'",
+    ):
+        result = psql("shop_app", sql)
+        assert result.rc != 0, sql
+        assert any(word in result.stderr for word in ("permission denied", "must be owner")), result.stderr
+
+
+def test_owner_is_no_superuser(psql: Client) -> None:
+    for sql in ("CREATE ROLE mine", "SELECT rolpassword FROM pg_authid", "SELECT pg_read_file('/etc/passwd')"):
+        assert "permission denied" in psql("shop_owner", sql).stderr, sql
+
+
+def test_superuser_is_refused_over_the_network(psql: Client) -> None:
+    assert "pg_hba.conf rejects" in psql("postgres", "SELECT 1").stderr
+
+
+def test_wrong_password_and_foreign_database_are_refused(psql: Client) -> None:
+    assert "password authentication failed" in psql("shop_app", "SELECT 1", password="wrong").stderr
+    assert "permission denied for database" in psql("shop_app", "SELECT 1", database="postgres").stderr
+
+
+def test_every_rule_for_the_network_demands_scram_and_passwords_are_stored_so(psql: Client) -> None:
+    rules = "SELECT DISTINCT auth_method FROM pg_hba_file_rules WHERE type <> 'local' ORDER BY 1"
+    assert psql.show(rules).split() == ["reject", "scram-sha-256"]
+    assert psql.show("SELECT count(*) FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$4096:%'") == "3"
+
+
+def test_password_changes_on_the_running_server(host, psql: Client, converge) -> None:
+    before = identity(host)
+    result = converge(secret_postgres_application="rotated-secret")
+    assert result.returncode == 0, result.stdout
+    assert "password authentication failed" in psql("shop_app", "SELECT 1").stderr
+    assert psql("shop_app", "SELECT 1", password="rotated-secret").rc == 0
+    assert identity(host) == before
+    assert "rotated-secret" not in result.stdout
+    result = converge()
+    assert result.returncode == 0, result.stdout
+    assert psql.rows("shop_app", "SELECT 1") == ["1"]
+
+
+def test_settings_follow_from_the_memory_limit_and_can_be_overridden(host, psql: Client) -> None:
+    limits = json.loads(host.check_output("docker inspect -f '{{json .HostConfig}}' %s", NAME))
+    assert limits["Memory"] == limits["MemorySwap"] == 512 * 2**20
+    names = (
+        "shared_buffers",
+        "effective_cache_size",
+        "max_connections",
+        "data_checksums",
+        "archive_mode",
+        "statement_timeout",
+    )
+    shown = [psql.show(f"SHOW {name}") for name in names]
+    assert shown == ["128MB", "384MB", "50", "on", "off", "30s"]
+    assert limits["PidsLimit"] > 50
+
+
+def test_data_survives_another_container_and_the_port_is_published_on_request(
+    host, psql: Client, converge, notes
+) -> None:
+    psql.rows("shop_app", f"INSERT INTO {notes} (text) VALUES ('kept')")
+    assert host.run("timeout 2 bash -c '</dev/tcp/127.0.0.1/5432'").rc != 0
+    assert host.check_output("docker port %s", NAME) == ""
+    before = identity(host)
+    result = converge(postgres_published_ports=["127.0.0.1:5432:5432"])
+    assert result.returncode == 0, result.stdout
+    assert identity(host) != before
+    assert psql.rows("shop_app", f"SELECT text FROM {notes}") == ["kept"]
+    assert host.run("timeout 2 bash -c '</dev/tcp/127.0.0.1/5432'").rc == 0
+    assert host.check_output("docker port %s", NAME) == "5432/tcp -> 127.0.0.1:5432"
+    result = converge()
+    assert result.returncode == 0, result.stdout
+
+
+def test_database_answers_again_after_it_was_killed(host, psql: Client, notes: str) -> None:
+    psql.rows("shop_app", f"INSERT INTO {notes} (text) VALUES ('committed')")
+    host.check_output("docker kill %s && docker start %s", NAME, NAME)
+    psql.wait()
+    assert psql.rows("shop_app", f"SELECT text FROM {notes}") == ["committed"]
+
+
+def test_initial_sql_is_applied_once_and_more_of_it_later(psql: Client, converge) -> None:
+    assert psql.rows("shop_app", "SELECT count(*) FROM greeting WHERE word = 'hello'") == ["1"]
+    seed = ["CREATE TABLE greeting (word text); INSERT INTO greeting VALUES ('hello')"]
+    result = converge(postgres_init_sql=[*seed, "INSERT INTO greeting VALUES ('again')"])
+    assert result.returncode == 0, result.stdout
+    assert psql.rows("shop_app", "SELECT word FROM greeting ORDER BY word DESC") == ["hello", "again"]
+
+
+def test_failed_sql_is_reported_and_leaves_nothing_behind(psql: Client, converge) -> None:
+    result = converge(postgres_init_sql=["CREATE TABLE half (id int); SELECT 1 / 0"])
+    assert result.returncode != 0
+    assert "division by zero" in result.stdout, result.stdout
+    assert "does not exist" in psql("shop_owner", "SELECT * FROM half").stderr
+    result = converge()
+    assert result.returncode == 0, result.stdout
+
+
+def test_extension_is_there(psql: Client) -> None:
+    assert psql.show("SELECT extname FROM pg_extension WHERE extname = 'pg_stat_statements'") == "pg_stat_statements"
+
+
+def test_password_is_nowhere_but_in_the_heads_of_its_users(host) -> None:
+    seen = host.check_output("docker inspect %s && docker logs %s 2>&1 && ps axww", NAME, NAME)
+    places = "/opt/shop /var/lib/docker/containers /var/lib/docker/volumes"
+    for password in PASSWORDS.values():
+        assert password not in seen
+        assert host.run(f"grep -rqF -- %s {places}", password).rc == 1
+
+
+def test_setting_that_the_server_refuses_does_not_reach_the_running_one(host, converge) -> None:
+    before = identity(host)
+    result = converge(postgres_settings={"work_mem": "12 apples"})
+    assert result.returncode != 0
+    assert 'invalid value for parameter "work_mem": "12 apples"' in result.stdout
+    assert identity(host) == before
+
+
+# One run each: whatever a check finds wrong is reported at once.
+@pytest.mark.parametrize(
+    ("change", "messages"),
+    [
+        ({"postgres_memory": "plenty"}, ["'plenty' is not a size such as 512m or 2g"]),
+        ({"postgres_networks": [{"nam": "shop-data"}]}, ["nam. Supported parameters include"]),
+        (
+            {
+                "postgres_owner_password": "",
+                "postgres_database": "Shop-1",
+                "postgres_owner": "shop_app",
+                "postgres_application_user": "shop_app",
+                "postgres_hba": ["host all all all trust"],
+                "postgres_settings": {"listen_addresses": "127.0.0.1"},
+                "postgres_backup_repository_volume": "shop-backups",
+                "postgres_backup_cipher_pass": "",
+            },
+            [
+                "superuser, owner and application need a password",
+                "postgres_database: Shop-1 must consist of a-z",
+                "must differ from postgres_owner",
+                "its method is reject, scram-sha-256, cert or peer",
+                "listen_addresses, unix_socket_directories",
+                "backups are encrypted",
+            ],
+        ),
+    ],
+)
+def test_wrong_input_is_refused_before_anything_changes(host, converge, change: dict, messages: list[str]) -> None:
+    before = identity(host)
+    result = converge(**change)
+    assert result.returncode != 0
+    answer = " ".join(result.stdout.split())
+    assert [message for message in messages if message not in answer] == []
+    assert identity(host) == before

@@ -1,0 +1,435 @@
+# MIT License (see LICENSE)
+"""Gather what the checks of module_utils/preflight.py judge, on the controller, and report all problems at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import time
+import typing as t
+
+import yaml
+from ansible.errors import AnsibleError
+from ansible.parsing.vault import EncryptedString
+from ansible.plugins.action import ActionBase
+from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import certificate_problems
+from ansible_collections.broadcast.stack.plugins.module_utils import preflight as checks
+from ansible_collections.broadcast.stack.plugins.module_utils.preflight import Problem
+
+try:
+    # Where a value was written. Private to Ansible, so a report must do without it as well.
+    from ansible._internal._datatag._tags import Origin
+except ImportError:
+    Origin = None
+
+COLLECTION = pathlib.Path(__file__).resolve().parents[2]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+UNSET = object()
+UNDEFINED = re.compile(r"'(\w+)' is undefined")
+
+
+def load_yaml(path: pathlib.Path) -> dict[str, t.Any]:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER) or {}
+
+
+def origin_of(*values: t.Any) -> str:
+    """File and line of the first value that knows them, relative to the working directory."""
+    for value in values if Origin else ():
+        if (tag := Origin.get_tag(value)) and (tag.path or tag.description):
+            if not tag.path:
+                return tag.description
+            path = pathlib.Path(tag.path)
+            path = path.relative_to(pathlib.Path.cwd()) if path.is_relative_to(pathlib.Path.cwd()) else path
+            return "%s:%s" % (path, tag.line_num) if tag.line_num else str(path)
+    return ""
+
+
+class Specifications:
+    """Argument specifications of the stack's shared variables and of the collection's roles."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        shared = load_yaml(root / "meta" / "stack_variables.yml")
+        self.stack: dict[str, dict] = shared["argument_specs"]["main"]["options"]
+        self.renamed: dict[str, str] = shared.get("renamed_variables") or {}
+        self.roles: dict[str, dict[str, dict]] = {}
+        self.known: set[str] = set(self.stack)
+        for path in sorted(root.glob("roles/*/meta/argument_specs.yml")):
+            entries = load_yaml(path)["argument_specs"]
+            self.roles[path.parts[-3]] = entries["main"]["options"]
+            self.known.update(name for entry in entries.values() for name in entry.get("options") or {})
+        # The wiring may define helpers that no role takes.
+        wiring = root / "group_vars" / "shared.yml"
+        if wiring.is_file():
+            self.known.update(re.findall(r"^(\w+):", wiring.read_text(encoding="utf-8"), re.M))
+        self.prefixes = ["stack_", "backend_", "secret_", *("%s_" % role for role in self.roles)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a variable's template, and the raw values that this depends on."""
+
+    depends: dict[str, t.Any]
+    value: t.Any = None
+    error: Exception | None = None
+
+    def fits(self, raw: dict[str, t.Any]) -> bool:
+        """Whether another host, with these raw values, has the same outcome."""
+        return all(same(raw.get(name, UNSET), value) for name, value in self.depends.items())
+
+
+def same(one: t.Any, other: t.Any) -> bool:
+    try:
+        return one is other or (type(one) is type(other) and one == other)
+    # To compare an encrypted value is to decrypt it, which its own variable reports.
+    except AnsibleError:
+        return False
+
+
+class HostVariables:
+    """A host's variables: raw, and templated one by one so that one that fails hides no other."""
+
+    def __init__(
+        self,
+        name: str,
+        raw: dict[str, t.Any],
+        template: t.Callable[[t.Any], t.Any],
+        outcomes: dict[str, list[Outcome]],
+    ) -> None:
+        self.name = name
+        self.raw = raw
+        self.template = template
+        # Shared by all hosts: most of their variables come from the same files, and templating is what preflight costs.
+        self.outcomes = outcomes
+        self.values: dict[str, t.Any] = {}
+        self.errors: dict[str, Exception] = {}
+
+    def fails(self, name: str) -> bool:
+        if name not in self.values and name not in self.errors:
+            known = next((one for one in self.outcomes.get(name, []) if one.fits(self.raw)), None)
+            outcome = known or self.evaluate(name)
+            if outcome.error:
+                self.errors[name] = outcome.error
+            else:
+                self.values[name] = outcome.value
+        return name in self.errors
+
+    def evaluate(self, name: str) -> Outcome:
+        depends = {other: self.raw.get(other, UNSET) for other in checks.closure(name, self.raw)}
+        try:
+            outcome = Outcome(depends, value=self.template(self.raw[name]))
+        # A plugin in a template may raise anything.
+        except Exception as error:
+            outcome = Outcome(depends, error=error)
+        # A lookup of a template file may read any variable, so it tells nothing about another host.
+        texts = [text for value in depends.values() for _path, text in checks.leaves(value)]
+        if not any("'template'" in text or ".template'" in text for text in texts):
+            self.outcomes.setdefault(name, []).append(outcome)
+        return outcome
+
+    def get(self, name: str, options: t.Mapping[str, t.Mapping[str, t.Any]]) -> t.Any:
+        """Value of a variable that is well, else its default; None when there is neither."""
+        if name in self.raw:
+            return None if self.fails(name) else self.values[name]
+        default = options.get(name, {}).get("default")
+        try:
+            return self.template(default)
+        # Its cause is a variable that is reported by itself.
+        except Exception:
+            return None
+
+
+class ActionModule(ActionBase):
+    """Refuse an inventory or a host that cannot work."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _VALID_ARGS = frozenset({"groups", "roles"})
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        super().run(tmp, task_vars)
+        _result, arguments = self.validate_argument_spec(
+            argument_spec={
+                "groups": {
+                    "type": "dict",
+                    "required": True,
+                },
+                "roles": {"type": "list", "elements": "str", "default": []},
+            }
+        )
+        self.specs = Specifications(COLLECTION)
+        self.known_groups: dict[str, dict[str, t.Any]] = arguments["groups"]
+        self.roles_everywhere: list[str] = arguments["roles"]
+
+        self.inventory_groups: dict[str, list[str]] = task_vars["groups"]
+        self.outcomes: dict[str, list[Outcome]] = {}
+        self.validated: dict[tuple[str, int], tuple[t.Any, list[Problem]]] = {}
+        hosts = [self.variables(name, task_vars["hostvars"]) for name in self.inventory_groups["all"]]
+        self.observed_between = self.observation_span(hosts)
+        self.secret_values: set[str] = set()
+        problems: list[Problem] = []
+        # Hosts of foreign groups are not ours to judge; variables are, even when no host is in the right group.
+        judged = [host for host in hosts if self.roles_of(host)] or hosts[:1]
+        for host in judged:
+            problems += self.host_problems(host, task_vars["ansible_play_hosts_all"])
+        problems[:0] = self.stack_problems(hosts)
+
+        names = [host.name for host in judged]
+        errors = checks.report((one for one in problems if not one.warning), names, self.secret_values)
+        warnings = checks.report((one for one in problems if one.warning), names, self.secret_values)
+        result: dict[str, t.Any] = {"changed": False, **({"warnings": warnings} if warnings else {})}
+        if errors:
+            result["failed"] = True
+            count = "1 problem" if len(errors) == 1 else "%d problems" % len(errors)
+            result["msg"] = "\n".join(
+                ["Preflight found %s; nothing was changed." % count, *("- %s" % line for line in errors)]
+            )
+        else:
+            result["msg"] = "Preflight found no problem on %d host%s." % (len(judged), "" if len(judged) == 1 else "s")
+            # Callbacks show the message of a task that is well only when asked for details.
+            result["_ansible_verbose_always"] = True
+        return result
+
+    def variables(self, name: str, hostvars: t.Any) -> HostVariables:
+        raw = dict(hostvars.raw_get(name))
+        scope = {**raw, "hostvars": hostvars}
+        template = self._templar.copy_with_new_env(available_variables=scope).template
+        host = HostVariables(name, raw, template, self.outcomes)
+        # A lookup is worth one evaluation, not one per variable that refers to it.
+        for key, value in raw.items():
+            if isinstance(value, str) and "lookup(" in value and key in self.specs.known and not host.fails(key):
+                scope[key] = host.values[key]
+        host.template = self._templar.copy_with_new_env(available_variables=scope).template
+        return host
+
+    def stack_problems(self, hosts: list[HostVariables]) -> list[Problem]:
+        """What concerns the inventory as a whole."""
+        extra = {name for host in hosts for name in self.listed(host, "stack_extra_groups")}
+        problems = checks.group_problems(self.inventory_groups, self.known_groups, extra)
+        for host in hosts[:1]:
+            pools = host.get("backend_worker_pools", self.specs.stack)
+            beat = host.get("backend_beat_enabled", self.specs.stack)
+            workers = self.inventory_groups.get("worker", [])
+            if isinstance(pools, dict) and beat is not None:
+                problems += checks.worker_problems(checks.truthy(beat), list(pools), workers)
+        return problems
+
+    @staticmethod
+    def observation_span(hosts: list[HostVariables]) -> tuple[float, float]:
+        """
+        The controller's time in which hosts told theirs. It is now, unless an unreachable host kept the others waiting:
+        then the last answer tells how long ago that was.
+        """
+        now = time.time()
+        observations = [one for host in hosts if isinstance(one := host.raw.get("container_observation"), dict)]
+        epochs = [one["host"]["epoch"] for one in observations if "host" in one]
+        waited = any(one.get("unreachable") for one in observations)
+        return (min(now, max(epochs)) if waited and epochs else now), now
+
+    def ports(self, host: HostVariables, options: dict[str, dict]) -> list[checks.Port]:
+        """Ports that the containers of a host's roles publish."""
+        ports = []
+        for group_name, group in self.known_groups.items():
+            for name in group.get("ports", []) if host.name in self.inventory_groups.get(group_name, []) else []:
+                address = host.get(group.get("bind_address", ""), options)
+                port = host.get(name, options)
+                if str(port).isdigit():
+                    ports.append(checks.Port(str(address or ""), int(port), name))
+        for name in options:
+            for path, text in checks.leaves(host.get(name, options), name):
+                if re.search(r"published_ports\[\d+\]$", path):
+                    ports += checks.parsed_ports([text], path.rpartition("[")[0])
+        return ports
+
+    def number(self, host: HostVariables, name: str) -> int:
+        value = host.get(name, self.specs.stack)
+        return int(value) if str(value).isdigit() else self.specs.stack[name]["default"]
+
+    def listed(self, host: HostVariables, name: str) -> list[str]:
+        value = host.get(name, self.specs.stack)
+        return value if isinstance(value, list) else []
+
+    def host_problems(self, host: HostVariables, play_hosts: list[str]) -> list[Problem]:
+        options = dict(self.specs.stack)
+        for role in self.roles_of(host):
+            options.update(self.specs.roles.get(role, {}))
+        environment = host.get("stack_environment", options)
+        if environment not in options["stack_environment"]["choices"]:
+            # An environment that is none gets no leniency.
+            environment = ""
+        problems = self.name_problems(host)
+        broken, found = self.value_problems(host, options, environment)
+        problems += found
+        problems += self.secret_problems(host, options, environment, broken)
+        problems += self.application_problems(host, options, environment, broken)
+        # What a variable with a problem brings down with it is no further problem.
+        reported = {problem.subject.partition(".")[0] for problem in problems if not problem.warning}
+        problems += self.template_problems(host, options, environment, reported)
+        problems = self.located(host, problems)
+        if host.name in play_hosts:
+            observed = self.observed_problems(host, options)
+            problems += [dataclasses.replace(problem, about_host=True) for problem in observed]
+        return [dataclasses.replace(problem, host=host.name) for problem in problems]
+
+    def roles_of(self, host: HostVariables) -> list[str]:
+        groups = [group for group in self.known_groups if host.name in self.inventory_groups.get(group, [])]
+        roles = [role for group in groups for role in self.known_groups[group].get("roles", [])]
+        return [*(self.roles_everywhere if groups else []), *roles]
+
+    def located(self, host: HostVariables, problems: list[Problem]) -> list[Problem]:
+        """Problems with the file and line of their variable."""
+        keys = {key: key for key in host.raw}
+        located = []
+        for problem in problems:
+            name = problem.subject.partition(".")[0]
+            if not problem.origin and name in host.raw:
+                # The key's place is that of its first definition, which only an unknown name surely has not overridden.
+                origin = origin_of(host.raw[name]) or ("" if name in self.specs.known else origin_of(keys[name]))
+                problem = dataclasses.replace(problem, origin=origin)
+            located.append(problem)
+        return located
+
+    def name_problems(self, host: HostVariables) -> list[Problem]:
+        accepted = self.listed(host, "stack_extra_variables")
+        renamed = checks.renamed_variables(host.raw, self.specs.renamed)
+        known = frozenset(self.specs.known | set(self.specs.renamed))
+        return renamed + checks.unknown_variables(host.raw, known, self.specs.prefixes, accepted)
+
+    def value_problems(
+        self, host: HostVariables, options: dict[str, dict], environment: str
+    ) -> tuple[set[str], list[Problem]]:
+        """Missing variables and values of a wrong type; the names of both, since no other check can use them."""
+        broken: set[str] = set()
+        problems: list[Problem] = []
+        for name, option in options.items():
+            found: list[Problem] = []
+            if name not in host.raw:
+                if option.get("required"):
+                    found = [checks.missing_variable(name, option, environment)]
+            elif host.fails(name):
+                broken.add(name)
+            elif host.values[name] is None:
+                # An empty value in YAML; Ansible takes it for an absent one.
+                if option.get("required") or option.get("default") is not None:
+                    found = [checks.missing_variable(name, option, environment)]
+            else:
+                found = self.option_problems(name, host.values[name], option)
+            if found:
+                broken.add(name)
+                problems += found
+        # A variable that only passes on another's value passes on its fault as well.
+        inherited = {name for name in broken if checks.closure(name, host.raw) & broken - {name}}
+        return broken, [problem for problem in problems if problem.subject.partition(".")[0] not in inherited]
+
+    def option_problems(self, name: str, value: t.Any, option: dict[str, t.Any]) -> list[Problem]:
+        """Judged once for all hosts that share an outcome, which is why the object and not its value is the key."""
+        _value, problems = self.validated.get((name, id(value)), (None, None))
+        if problems is None:
+            problems = checks.option_problems(name, value, option)
+            self.validated[name, id(value)] = (value, problems)
+        return problems
+
+    def secret_problems(
+        self, host: HostVariables, options: dict[str, dict], environment: str, broken: set[str]
+    ) -> list[Problem]:
+        ours: dict[str, str] = {}
+        extra: dict[str, str] = {}
+        for name, option in options.items():
+            if name not in host.values:
+                continue
+            no_log = checks.is_secret(name, option)
+            for path, text in checks.secret_leaves(host.values[name], {**option, "no_log": no_log}, name):
+                self.secret_values.add(str(text))
+                if name in broken:
+                    continue
+                if name.startswith("secret_"):
+                    ours[path] = str(text)
+                # A template passes on what is judged where it is written; an empty string means "not used".
+                elif path == name:
+                    if not checks.references(host.raw[name]) and text:
+                        ours[path] = str(text)
+                elif not checks.references(host.raw[name]) or name == "backend_secrets":
+                    extra[path] = str(text)
+        for name in [name for name, text in ours.items() if "-----BEGIN" in text]:
+            # Keys and certificates are judged by what they are for.
+            del ours[name]
+        return checks.secret_problems(ours, extra, environment)
+
+    def application_problems(
+        self, host: HostVariables, options: dict[str, dict], environment: str, broken: set[str]
+    ) -> list[Problem]:
+        problems: list[Problem] = []
+
+        def judge(name: str, check: t.Callable[..., list[Problem]], *arguments: t.Any) -> None:
+            value = host.get(name, options) if name not in broken else None
+            if value is not None:
+                problems.extend(check(value, *arguments))
+
+        judge("stack_name", checks.stack_name_problems)
+        judge("stack_subnet_prefix", checks.subnet_prefix_problems)
+        judge("backend_domains", checks.domain_problems)
+        judge("backend_env", checks.environment_problems, environment)
+        judge("backend_worker_pools", checks.pool_problems)
+        if "images_catalog" not in checks.closure("backend_image", host.raw):
+            judge("backend_image", checks.image_problems, environment)
+        else:
+            requirements = {"backend_requirements": host.get("backend_requirements", options)}
+            if host.get("backend_target", options) == "dev":
+                requirements["backend_requirements_dev"] = host.get("backend_requirements_dev", options)
+            files = {name: path for name, path in requirements.items() if name not in broken and path}
+            judge("backend_context", checks.context_problems, files)
+        if host.get("nginx_tls_certificate_source", options) == "files":
+            names = ("nginx_tls_certificate", "nginx_tls_certificate_key", "nginx_tls_server_names")
+            values = [host.get(name, options) for name in names if name not in broken]
+            remedy = "give the pair that belongs to your domains"
+            if len(values) == len(names) and None not in values:
+                problems += [Problem(names[0], sentence, remedy) for sentence in certificate_problems(*values)]
+        return problems
+
+    def template_problems(
+        self, host: HostVariables, options: dict[str, dict], environment: str, reported: set[str]
+    ) -> list[Problem]:
+        problems: dict[str, Problem] = {}
+        for name in [name for name in options if name in host.errors]:
+            if checks.closure(name, host.raw) & reported:
+                continue
+            root = checks.root_cause(name, host.raw, host.fails)
+            problems.setdefault(root, self.template_problem(host, root, options.get(root, {}), environment))
+        return list(problems.values())
+
+    def template_problem(self, host: HostVariables, name: str, option: dict, environment: str) -> Problem:
+        error = host.errors[name]
+        if isinstance(host.raw[name], EncryptedString) or "undecryptable" in str(error):
+            remedy = "put the password it was encrypted with into .vault-password-%s" % (environment or "<environment>")
+            return Problem(name, "cannot be decrypted", remedy)
+        if undefined := UNDEFINED.search(str(error)):
+            missing = undefined.group(1)
+            advice = checks.suggestion(missing, self.specs.known | set(host.raw)) or "define it"
+            return Problem(name, "refers to %s, which is not defined" % missing, advice)
+        if checks.is_secret(name, option):
+            # The message of an error may quote what it could not read.
+            return Problem(name, "cannot be evaluated (%s)" % type(error).__name__, "check its template")
+        reason = checks.one_line(str(error))
+        return Problem(name, "cannot be evaluated: %s" % reason.rstrip("."), "check its template")
+
+    def observed_problems(self, host: HostVariables, options: dict[str, dict]) -> list[Problem]:
+        observation = host.raw.get("container_observation")
+        problems = checks.observation_problems(observation)
+        if problems:
+            return problems
+        stack = host.get("stack_name", options)
+        facts = observation["host"]
+        problems += checks.engine_problems(observation["engine"])
+        problems += checks.port_problems(self.ports(host, options), observation, stack)
+        problems += checks.disk_problems(facts["docker_free_mb"], self.number(host, "stack_docker_free_mb_min"))
+        skew = self.number(host, "stack_clock_skew_max_seconds")
+        problems += checks.clock_problems(facts["epoch"], *self.observed_between, skew)
+        networks = host.get("docker_host_networks", options)
+        if isinstance(networks, list):
+            address = host.get("ansible_host", {})
+            problems += checks.network_problems(
+                networks, observation.get("networks", {}), facts.get("routes", []), [address] if address else []
+            )
+        limits = sum(checks.memory_limits(host.get(name, options), name) for name in options)
+        problems += checks.memory_problems(limits, facts["memory_mb"])
+        return problems

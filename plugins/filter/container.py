@@ -1,0 +1,32 @@
+# MIT License (see LICENSE)
+"""Filters of the container role; the functions behind them are documented in module_utils/container.py."""
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.broadcast.stack.plugins.module_utils import container
+
+
+def _guard(function):
+    def filtered(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except container.SpecificationError as error:
+            raise AnsibleFilterError(str(error)) from error
+
+    return filtered
+
+
+class FilterModule:
+    """Comparison of container specifications with the observation of a host."""
+
+    def filters(self):
+        return {
+            "container_changes": _guard(container.changes),
+            "container_plan": _guard(container.plan),
+            "container_surplus": _guard(container.surplus),
+            "container_oneshot": _guard(container.oneshot),
+            "container_directories": _guard(container.directories),
+            "container_failure_text": container.failure_text,
+            "container_table": container.table,
+        }

@@ -1,0 +1,28 @@
+# MIT License (see LICENSE)
+"""Sizes as people write them (256m, 1.5 GB, 64MiB) for services that each count them in their own way."""
+
+from __future__ import annotations
+
+import re
+
+from ansible.errors import AnsibleFilterError
+
+# Always binary: Redis reads 1m as 10**6 and 1mb as 2**20, Docker reads both as 2**20, Celery counts KiB.
+_UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)(?:i?b)?", re.IGNORECASE)
+
+
+def size_bytes(text: str | int, unit: str = "b") -> int:
+    """Bytes of a size, or whole KiB, MiB, GiB of it (rounded down) with unit 'k', 'm', 'g'."""
+    match = _SIZE.fullmatch(str(text).strip())
+    if not match:
+        raise AnsibleFilterError(f"{text!r} is not a size; write for example 256m or 1g")
+    amount = float(match["number"]) * 1024 ** _UNITS[match["unit"].lower()]
+    return int(amount / 1024 ** _UNITS[unit.lower().removesuffix("b")])
+
+
+class FilterModule:
+    """Conversion of sizes."""
+
+    def filters(self) -> dict[str, object]:
+        return {"size_bytes": size_bytes}

@@ -1,0 +1,685 @@
+# MIT License (see LICENSE)
+"""The checks of preflight as pure functions of plain data; none reads or changes a host."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import ipaddress
+import os
+import re
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+MINIMUM_SECRET_LENGTH = 16
+MINIMUM_SECRET_CHARACTERS = 6
+MINIMUM_API_VERSION = (1, 41)
+# Variables that roles register on hosts; inventories do not set them.
+RUNTIME_VARIABLES = frozenset({"container_observation", "container_run_result"})
+PLACEHOLDERS = frozenset(
+    """
+    admin changeit default dummy empty example foobar letmein none null password passw0rd placeholder postgres private
+    qwerty redis replace root secret secretkey superuser test testing todo unset xxx yourpassword yoursecret
+    """.split()  # noqa: SIM905 - a list of words, not of syntax
+)
+PLACEHOLDER_PARTS = (
+    "changeme",
+    "djangoinsecure",
+    "placeholder",
+    "replaceme",
+    "replacethis",
+    "yourpassword",
+    "yoursecret",
+)
+# Not decided by how strong a secret is, so it holds in every environment.
+UNUSABLE = ("is empty", "is vault text that was not decrypted")
+SHAPES = {"list": "list", "dict": "dict", **dict.fromkeys(("str", "path", "int", "float", "bool"), "scalar")}
+# More edits than these make another word, not a misspelling.
+MISSPELLING_EDITS = 2
+SECRET_NAME = re.compile("(PASSWORD|PASSWD|SECRET|SECRET_KEY|TOKEN|API_KEY|PRIVATE_KEY|ACCESS_KEY|DSN)$", re.I)
+STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
+POOL_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+STRING_LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"")
+TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.S)
+UNITS_MB = {"": 1 / 2**20, "b": 1 / 2**20, "k": 1 / 2**10, "m": 1, "g": 2**10}
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: what, the value unless it is secret, what to do, and where."""
+
+    subject: str
+    text: str
+    remedy: str = ""
+    value: str = ""
+    origin: str = ""
+    host: str = ""
+    # About a host itself: named even when all hosts or the only one have it.
+    about_host: bool = False
+    warning: bool = False
+
+    def line(self, hosts: t.Sequence[str] = (), secrets: t.Collection[str] = ()) -> str:
+        """One line; secrets are masked before anything is cut, so that no part of one remains."""
+        where = ", ".join(hosts)
+        origin = " (%s)" % self.origin if self.origin else ""
+        value = " = %s" % cut(masked(self.value, secrets), 100) if self.value else ""
+        subject = self.subject + value + origin
+        text = cut(masked(self.text, secrets), 300)
+        remedy = "; %s" % self.remedy if self.remedy else ""
+        line = ": ".join(part for part in (where, subject, text) if part) + remedy
+        return line if line.endswith("?") else line + "."
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def masked(text: str, secrets: t.Collection[str]) -> str:
+    for secret in sorted(map(one_line, secrets), key=len, reverse=True):
+        # Shorter ones are words of the report; a secret that short is a problem of its own.
+        if len(secret) >= 6:
+            text = text.replace(secret, "********")
+    return text
+
+
+def shown(value: t.Any) -> str:
+    """A value as it appears in a report."""
+    return one_line(value if isinstance(value, str) and value else repr(value))
+
+
+def report(problems: t.Iterable[Problem], hosts: t.Collection[str], secrets: t.Collection[str] = ()) -> list[str]:
+    """
+    One line per problem. What several hosts share is one line, which names no host when all share it; the value of a
+    secret is in none.
+    """
+    grouped: dict[Problem, list[str]] = {}
+    for problem in problems:
+        found = grouped.setdefault(dataclasses.replace(problem, host=""), [])
+        if problem.host and problem.host not in found:
+            found.append(problem.host)
+    return [
+        problem.line([] if len(found) == len(hosts) and not problem.about_host else found, secrets)
+        for problem, found in grouped.items()
+    ]
+
+
+# Names ----------------------------------------------------------------------------------------------------------------
+
+
+def edits(left: str, right: str) -> int:
+    """Damerau-Levenshtein distance (adjacent letters swapped count as one edit)."""
+    rows = [list(range(len(right) + 1))]
+    for i, a in enumerate(left, 1):
+        row = [i]
+        for j, b in enumerate(right, 1):
+            cost = min(row[j - 1] + 1, rows[i - 1][j] + 1, rows[i - 1][j - 1] + (a != b))
+            if i > 1 and j > 1 and a == right[j - 2] and left[i - 2] == b:
+                cost = min(cost, rows[i - 2][j - 2] + 1)
+            row.append(cost)
+        rows.append(row)
+    return rows[-1][-1]
+
+
+def suggestion(name: str, known: t.Iterable[str], cutoff: float = 0.75) -> str:
+    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=cutoff)
+    return "did you mean %s?" % found[0] if found else ""
+
+
+@functools.lru_cache(maxsize=1024)
+def misspelt(name: str, known: frozenset[str]) -> str:
+    """The known name that this one was meant to be, or nothing; short names have too many neighbours to say."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+    if close and len(name) > 2 * MISSPELLING_EDITS and edits(name, close[0]) <= MISSPELLING_EDITS:
+        return close[0]
+    return ""
+
+
+def unknown_variables(
+    defined: t.Iterable[str], known: t.Collection[str], prefixes: t.Collection[str], accepted: t.Collection[str] = ()
+) -> list[Problem]:
+    """Variables in one of our rooms that no room has, and near misses of a room's name."""
+    problems = []
+    for name in sorted(set(defined) - set(known) - set(accepted) - RUNTIME_VARIABLES):
+        if name.startswith(("_", "ansible_")):
+            continue
+        if name.startswith(tuple(prefixes)):
+            advice = suggestion(name, known) or "remove it or see the table of variables"
+            problems.append(Problem(name, "unknown variable", advice + accept_advice(name)))
+        elif meant := misspelt(name, frozenset(known)):
+            problems.append(Problem(name, "looks misspelt", "did you mean %s?%s" % (meant, accept_advice(name))))
+    return problems
+
+
+def accept_advice(name: str) -> str:
+    return " (if it is yours, list %s in stack_extra_variables)" % name
+
+
+def renamed_variables(defined: t.Collection[str], renamed: t.Mapping[str, str]) -> list[Problem]:
+    return [
+        Problem(old, "was renamed", "set %s instead" % new) for old, new in sorted(renamed.items()) if old in defined
+    ]
+
+
+# Templates ------------------------------------------------------------------------------------------------------------
+
+
+def references(value: t.Any) -> set[str]:
+    """Names that the templates in a raw value may refer to (string literals and attributes apart)."""
+    if isinstance(value, str):
+        code = " ".join(TEMPLATE.findall(value))
+        code = re.sub(r"\.\s*[A-Za-z_]\w*", "", STRING_LITERAL.sub("", code))
+        return set(IDENTIFIER.findall(code))
+    if isinstance(value, t.Mapping):
+        return set().union(*(references(item) for pair in value.items() for item in pair))
+    if isinstance(value, (list, tuple)):
+        return set().union(*map(references, value))
+    return set()
+
+
+def closure(name: str, raw: t.Mapping[str, t.Any]) -> set[str]:
+    """All variables that a variable's value depends on, itself included, undefined ones too."""
+    found, todo = {name}, [name]
+    while todo:
+        current = todo.pop()
+        fresh = references(raw[current]) - found if current in raw else set()
+        found |= fresh
+        todo += fresh
+    return found
+
+
+def root_cause(name: str, raw: t.Mapping[str, t.Any], fails: t.Callable[[str], bool]) -> str:
+    """The variable at the bottom of a failed template: it fails, and nothing that it refers to does."""
+    seen = {name}
+    while True:
+        for candidate in sorted(references(raw[name])):
+            if candidate in raw and candidate not in seen and fails(candidate):
+                seen.add(candidate)
+                name = candidate
+                break
+        else:
+            return name
+
+
+# Values ---------------------------------------------------------------------------------------------------------------
+
+
+def missing_variable(name: str, option: t.Mapping[str, t.Any], environment: str) -> Problem:
+    if name.startswith("secret_"):
+        return Problem(name, "missing", secret_remedy(environment))
+    return Problem(name, "missing", "set it: %s" % str(option.get("description", "")).rstrip("."))
+
+
+def shape(value: t.Any) -> str:
+    return "dict" if isinstance(value, t.Mapping) else "list" if isinstance(value, (list, tuple)) else "scalar"
+
+
+def option_problems(name: str, value: t.Any, option: t.Mapping[str, t.Any], origin: str = "") -> list[Problem]:
+    """A value against its argument specification, by Ansible's own validator, one problem per error."""
+    secret = is_secret(name, option) or any(secret_leaves(value, option, name))
+    value_shown = "" if secret else shown(value)
+    kind = shown_type(option)
+    expected = kind if kind.startswith("one of") else "of type %s" % kind
+    wrong = Problem(name, "wrong type or value", "it must be %s" % expected, value_shown, origin)
+    # The validator converts between text, lists and dictionaries, but a role's variable stays what it is.
+    items = value if isinstance(value, (list, tuple)) else []
+    shapes = [shape(value) == SHAPES.get(option.get("type", "str"), shape(value))]
+    shapes += [shape(item) == SHAPES.get(option.get("elements", "str"), shape(item)) for item in items]
+    if not all(shapes):
+        return [wrong]
+    problems = []
+    for message in ArgumentSpecValidator({name: dict(option)}).validate({name: value}).error_messages:
+        nested = re.match(r"(?:%s\.)?([\w.]+)\. Supported parameters include: (.*)\.$" % re.escape(name), message)
+        if nested:
+            path, supported = nested.groups()
+            advice = suggestion(path.rpartition(".")[2], supported.split(", "), 0.6) or "known keys are %s" % supported
+            problems.append(Problem("%s.%s" % (name, path), "unknown key", advice, origin=origin))
+        elif message.startswith("missing required arguments: "):
+            path = message.partition(": ")[2].partition(" found in ")[0]
+            problems.append(Problem("%s.%s" % (name, path), "missing", "add the key", origin=origin))
+        elif "found in" in message and not secret:
+            problems.append(Problem(name, message.replace("'. and", "' and").rstrip("."), origin=origin))
+        else:
+            problems.append(wrong)
+    return problems
+
+
+def secret_remedy(environment: str) -> str:
+    if environment == "dev":
+        return "dev generates it in inventories/dev/group_vars/all/20_secrets.yml: restore that file"
+    return "`make secrets ENV=%s` creates a strong one" % (environment or "<environment>")
+
+
+def shown_type(option: t.Mapping[str, t.Any]) -> str:
+    kind = option.get("type", "str")
+    kind = "%s of %s" % (kind, option["elements"]) if option.get("elements") else kind
+    return kind if not option.get("choices") else "one of %s" % ", ".join(map(str, option["choices"]))
+
+
+def leaves(value: t.Any, name: str = "") -> t.Iterator[tuple[str, str]]:
+    """Text leaves of a value with the path that leads to each."""
+    if isinstance(value, t.Mapping):
+        for key, item in value.items():
+            yield from leaves(item, "%s.%s" % (name, key) if name else str(key))
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from leaves(item, "%s[%d]" % (name, index))
+    elif isinstance(value, str):
+        yield name, value
+
+
+def secret_leaves(value: t.Any, option: t.Mapping[str, t.Any], name: str) -> t.Iterator[tuple[str, str]]:
+    """Text leaves that are secret: below no_log, or nested options that are."""
+    if option.get("no_log"):
+        yield from leaves(value, name)
+    elif option.get("options"):
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            for key, nested in option["options"].items():
+                if isinstance(item, t.Mapping) and key in item:
+                    yield from secret_leaves(item[key], nested, "%s.%s" % (name, key))
+    else:
+        # A dictionary of free names has no nested options; its passwords are known by their keys.
+        for path, text in leaves(value, name):
+            if SECRET_NAME.search(path):
+                yield path, text
+
+
+def is_secret(name: str, option: t.Mapping[str, t.Any]) -> bool:
+    return bool(option.get("no_log")) or name.startswith("secret_")
+
+
+def placeholder(name: str, value: str) -> str:
+    """Why a value cannot be a secret whatever its length; nothing when it can."""
+    plain = re.sub(r"[^a-z0-9]", "", value.lower())
+    own = re.sub(r"[^a-z0-9]", "", name.lower())
+    if not value.strip():
+        return UNUSABLE[0]
+    if value.lstrip().startswith("$ANSIBLE_VAULT;"):
+        return UNUSABLE[1]
+    if plain in PLACEHOLDERS or any(part in plain for part in PLACEHOLDER_PARTS) or re.fullmatch("<.*>|x+", value):
+        return "is a placeholder"
+    if plain in (own, own.removeprefix("secret")):
+        return "is its own name"
+    return ""
+
+
+def weakness(name: str, value: str) -> str:
+    if reason := placeholder(name, value):
+        return reason
+    if len(value) < MINIMUM_SECRET_LENGTH:
+        return "is shorter than %d characters" % MINIMUM_SECRET_LENGTH
+    if len(set(value)) < MINIMUM_SECRET_CHARACTERS:
+        return "repeats few characters"
+    return ""
+
+
+def secret_problems(secrets: t.Mapping[str, str], extra: t.Mapping[str, str], environment: str) -> list[Problem]:
+    """
+    Judge secrets: ours must be strong and all different; those of the application (extra), whose shape their provider
+    decides, must only be no placeholders. Dev may use whatever is not empty.
+    """
+    problems = []
+    for judged, judge in ((secrets, weakness), (extra, placeholder)):
+        for name, value in judged.items():
+            reason = judge(name, value)
+            if not reason or (environment == "dev" and reason not in UNUSABLE):
+                continue
+            remedy = secret_remedy(environment) if name.startswith("secret_") else "give a real one"
+            if "vault" in reason:
+                remedy = "tag it `!vault |` or encrypt the whole file"
+            elif name.startswith("secret_") and environment != "dev":
+                remedy = "remove the line and run `make secrets ENV=%s`" % (environment or "<environment>")
+            problems.append(Problem(name, reason, remedy))
+    if environment != "dev":
+        for value in set(secrets.values()):
+            same = sorted(name for name, other in secrets.items() if other == value)
+            if len(same) > 1 and value.strip():
+                text = "has the same value as %s" % ", ".join(same[:-1])
+                problems.append(Problem(same[-1], text, "give each secret a value of its own"))
+    return problems
+
+
+# The inventory's groups -----------------------------------------------------------------------------------------------
+
+
+def group_problems(
+    groups: t.Mapping[str, t.Sequence[str]], known: t.Mapping[str, t.Mapping[str, t.Any]], extra: t.Collection[str] = ()
+) -> list[Problem]:
+    """known: group name -> {roles, required (bool), hosts_max (int), hint}."""
+    problems = []
+    for name in sorted(set(groups) - set(known) - set(extra) - {"all", "ungrouped"}):
+        advice = suggestion(name, known, 0.6) or "known groups are %s" % ", ".join(known)
+        problems.append(
+            Problem("group %s" % name, "unknown", advice + " (if it is yours, list it in stack_extra_groups)")
+        )
+    for name, group in known.items():
+        hosts = groups.get(name, [])
+        if not hosts and group.get("required"):
+            problems.append(Problem("group %s" % name, "has no host", "add one to the inventory's hosts.yml"))
+        if not hosts and group.get("advice"):
+            problems.append(Problem("group %s" % name, "has no host", group["advice"], warning=True))
+        limit = group.get("hosts_max", 0)
+        if limit and len(hosts) > limit:
+            text = "has %d hosts where %d can serve" % (len(hosts), limit)
+            problems.append(Problem("group %s" % name, text, "keep one", value=", ".join(hosts)))
+    placed = sorted({host for name in known for host in groups.get(name, [])})
+    if len(placed) > 1:
+        text = "spread the stack over %d hosts, whose services could not reach each other" % len(placed)
+        problems.append(Problem("groups", text, "name the same host in every group", value=", ".join(placed)))
+    grouped = {host for name, hosts in groups.items() if name not in ("all", "ungrouped") for host in hosts}
+    for host in groups.get("all", []):
+        if host not in grouped:
+            problems.append(Problem(host, "is in no group", "put it into one of %s" % ", ".join(known)))
+    return problems
+
+
+# The stack ------------------------------------------------------------------------------------------------------------
+
+
+def stack_name_problems(name: str) -> list[Problem]:
+    if not STACK_NAME.fullmatch(name):
+        remedy = "use 2 to 32 lower-case letters, digits and hyphens, a letter first, no hyphen last"
+        return [Problem("stack_name", "not a name for containers and networks", remedy, shown(name))]
+    if not re.search(r"[^0-9a-f]", name):
+        remedy = "add a letter beyond f, since Docker would take such a name for the beginning of a container's id"
+        return [Problem("stack_name", "consists of hexadecimal digits only", remedy, shown(name))]
+    return []
+
+
+def subnet_prefix_problems(prefix: str) -> list[Problem]:
+    remedy = 'give the first three octets of a private network, such as "10.213.77"'
+    try:
+        network = ipaddress.ip_network(prefix + ".0/24")
+    except ValueError:
+        return [Problem("stack_subnet_prefix", "not three octets", remedy, shown(prefix))]
+    if prefix.count(".") != 2:
+        return [Problem("stack_subnet_prefix", "not three octets", remedy, shown(prefix))]
+    if not network.is_private or network.is_loopback or network.is_link_local:
+        return [Problem("stack_subnet_prefix", "not a private network", remedy, shown(prefix))]
+    return []
+
+
+def network_problems(
+    wanted: t.Sequence[t.Mapping[str, t.Any]],
+    networks: t.Mapping[str, t.Mapping[str, t.Any]],
+    routes: t.Sequence[t.Mapping[str, str]],
+    addresses: t.Collection[str] = (),
+) -> list[Problem]:
+    """The stack's subnets against other Docker networks, the host's own networks and its addresses."""
+    remedy = "choose another stack_subnet_prefix"
+    own = {network["name"] for network in wanted}
+    docker = {ipaddress.ip_network(row["subnet"]) for row in networks.values() if row.get("subnet")}
+    problems = []
+    for network in wanted:
+        subnet = parsed_network(network.get("subnet", ""))
+        if subnet is None:
+            continue
+        value = "%s %s" % (network["name"], subnet)
+        for name, row in sorted(networks.items()):
+            other = parsed_network(row.get("subnet", ""))
+            if name not in own and other and overlap(subnet, other):
+                text = "overlaps Docker's network %s (%s)" % (name, other)
+                problems.append(Problem("stack_subnet_prefix", text, remedy, value))
+        for route in routes:
+            other = parsed_network(route["network"])
+            # The default route covers everything and collides with nothing.
+            if other and other.prefixlen and other not in docker and overlap(subnet, other):
+                text = "overlaps the host's network %s on %s" % (other, route["interface"])
+                problems.append(Problem("stack_subnet_prefix", text, remedy, value))
+        for address in addresses:
+            other = parsed_network(address)
+            if other and overlap(subnet, other):
+                text = "contains the host's address %s" % address
+                problems.append(Problem("stack_subnet_prefix", text, remedy, value))
+    return problems
+
+
+def parsed_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return None
+
+
+def overlap(one: t.Any, other: t.Any) -> bool:
+    return one.version == other.version and one.overlaps(other)
+
+
+# The application ------------------------------------------------------------------------------------------------------
+
+
+def domain_problems(domains: t.Sequence[str]) -> list[Problem]:
+    if not domains:
+        return [Problem("backend_domains", "empty", "name the hosts the application answers to", "[]")]
+    problems = []
+    for domain in domains:
+        if "://" in domain or "/" in domain:
+            text, remedy = "is a URL", "give the host name alone"
+        elif "*" in domain or domain.startswith("."):
+            text, remedy = "is a wildcard", "name every host: Django and the certificate check them one by one"
+        elif re.search(r":\d*$", domain) and domain.count(":") == 1:
+            text, remedy = "has a port", "give the host name alone"
+        elif parsed_network(domain) or (len(domain) < 254 and all(map(DOMAIN_LABEL.fullmatch, domain.split(".")))):
+            continue
+        else:
+            text, remedy = "is no host name", "use lower-case letters, digits, hyphens and dots"
+        problems.append(Problem("backend_domains", text, remedy, shown(domain)))
+    for domain in sorted({domain for domain in domains if domains.count(domain) > 1}):
+        problems.append(Problem("backend_domains", "is listed twice", "list it once", shown(domain)))
+    return problems
+
+
+def image_problems(image: str, environment: str, variable: str = "backend_image") -> list[Problem]:
+    name, at, digest = image.partition("@")
+    repository, tag = name, ""
+    # A colon before the last slash is the port of a registry.
+    if ":" in name.rpartition("/")[2]:
+        repository, _colon, tag = name.rpartition(":")
+    valid = re.fullmatch(r"[a-z0-9][a-z0-9.:/_-]*", repository) and re.fullmatch(r"[\w.-]*", tag)
+    if not valid or (at and not re.fullmatch("sha256:[0-9a-f]{64}", digest)):
+        remedy = "write it as registry/name:tag or registry/name@sha256:..."
+        return [Problem(variable, "not an image reference", remedy, shown(image))]
+    if environment != "dev" and not digest and tag in ("", "latest"):
+        text = "has no tag" if not tag else "is tagged latest"
+        remedy = "give the tag or digest of one build, so that every host and a rollback get the same"
+        return [Problem(variable, text, remedy, shown(image))]
+    return []
+
+
+def context_problems(context: str, requirements: t.Mapping[str, str]) -> list[Problem]:
+    """requirements: variable -> path relative to the context."""
+    if not os.path.isdir(context):
+        remedy = "point it at your application's source, or set backend_image to an image that exists"
+        return [Problem("backend_context", "no such directory on the controller", remedy, shown(context))]
+    return [
+        Problem(name, "no such file in backend_context", "lock your requirements into %s" % path, shown(path))
+        for name, path in requirements.items()
+        if not os.path.isfile(os.path.join(context, path))
+    ]
+
+
+def truthy(value: t.Any) -> bool:
+    return str(value).strip().lower() in ("1", "true", "yes", "on", "y", "t")
+
+
+def environment_problems(env: t.Mapping[str, t.Any], environment: str) -> list[Problem]:
+    problems = []
+    if environment != "dev" and truthy(env.get("DJANGO_DEBUG", "0")):
+        remedy = "remove it: debugging shows settings and data to every visitor"
+        problems.append(Problem("backend_env.DJANGO_DEBUG", "is on outside dev", remedy, shown(env["DJANGO_DEBUG"])))
+    for name, value in env.items():
+        if SECRET_NAME.search(str(name)) and value not in ("", None):
+            remedy = "move it to backend_secrets and let the application read %s_FILE" % name
+            problems.append(Problem("backend_env.%s" % name, "is a secret in the environment", remedy))
+    return problems
+
+
+def pool_problems(pools: t.Mapping[str, t.Any], variable: str = "backend_worker_pools") -> list[Problem]:
+    problems = []
+    for name, pool in pools.items():
+        path = "%s.%s" % (variable, name)
+        if not POOL_NAME.fullmatch(str(name)):
+            remedy = "use lower-case letters, digits and hyphens: it becomes part of a container's name"
+            problems.append(Problem(path, "not a pool name", remedy))
+        if not isinstance(pool, t.Mapping):
+            problems.append(Problem(path, "not a dictionary", "give queues and concurrency", shown(pool)))
+            continue
+        queues = pool.get("queues")
+        if not isinstance(queues, (list, tuple)) or not queues:
+            problems.append(Problem(path, "has no queues", "list the queues it consumes"))
+        concurrency = pool.get("concurrency", 1)
+        if isinstance(concurrency, bool) or not re.fullmatch("[1-9][0-9]*", str(concurrency)):
+            remedy = "give the number of tasks it runs at once, 1 or more"
+            problems.append(Problem(path + ".concurrency", "not a positive number", remedy, shown(concurrency)))
+    return problems
+
+
+def worker_problems(beat: bool, pools: t.Collection[str], hosts: t.Collection[str]) -> list[Problem]:
+    problems = []
+    if beat and not hosts:
+        remedy = "add a host to the group worker or set backend_beat_enabled to false"
+        problems.append(Problem("backend_beat_enabled", "is on without a worker host", remedy, "true"))
+    if beat and not pools:
+        remedy = "define a pool or set backend_beat_enabled to false: nobody would run what beat schedules"
+        problems.append(Problem("backend_beat_enabled", "is on without a worker pool", remedy, "true"))
+    if hosts and not pools:
+        remedy = "define one or leave the group worker empty"
+        problems.append(Problem("backend_worker_pools", "has no pool for the group worker", remedy, "{}", warning=True))
+    return problems
+
+
+# A host as it was observed --------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """A port that a container is to publish on a host."""
+
+    address: str
+    port: int
+    variable: str
+
+    def meets(self, address: str, port: int) -> bool:
+        wildcards = ("", "0.0.0.0", "::", "*")
+        return self.port == port and (self.address in wildcards or address in wildcards or self.address == address)
+
+
+def parsed_ports(published: t.Iterable[str], variable: str) -> list[Port]:
+    """Ports of docker_container's published_ports: [[address:]host port[-end]:]container port[/protocol]; TCP only."""
+    ports = []
+    for text in map(str, published):
+        rest, _slash, protocol = text.partition("/")
+        if protocol not in ("", "tcp") or ":" not in rest:
+            continue
+        outside, _colon, _container = rest.rpartition(":")
+        address, _colon, span = outside.rpartition(":")
+        first, _dash, last = span.partition("-")
+        if first.isdigit():
+            ports += [Port(address.strip("[]"), port, variable) for port in range(int(first), int(last or first) + 1)]
+    return ports
+
+
+def failure(result: t.Mapping[str, t.Any]) -> str:
+    """First line of a failed task's message."""
+    return shown(str(result.get("msg", "")).partition("\n")[0].removeprefix("Task failed: ")).rstrip(".")
+
+
+def observation_problems(observation: t.Any) -> list[Problem]:
+    """Whether the host could be observed at all."""
+    if not isinstance(observation, t.Mapping):
+        return [Problem("", "was not observed", "see the error above")]
+    if observation.get("unreachable"):
+        text = "is unreachable: %s" % failure(observation)
+        return [Problem("", text, "check ansible_host, the network and your SSH key, or take it out of the inventory")]
+    if observation.get("failed") or "host" not in observation:
+        text = "could not be observed: %s" % failure(observation)
+        return [Problem("", text, "Python 3 and your user's rights on it are needed")]
+    return []
+
+
+def engine_problems(engine: t.Mapping[str, t.Any]) -> list[Problem]:
+    """A missing or stopped Engine is installed and started later; one that is too old or forbids us is not."""
+    if "Permission denied" in str(engine.get("error", "")):
+        remedy = "add the user to the group docker, log in again, or connect as root"
+        return [Problem("Docker Engine", "its socket refuses this user", remedy)]
+    version = str(engine.get("api_version", "")) if engine.get("running") else ""
+    if re.fullmatch(r"\d+\.\d+", version) and tuple(map(int, version.split("."))) < MINIMUM_API_VERSION:
+        value = "API %s (%s)" % (version, engine.get("version", ""))
+        return [Problem("Docker Engine", "too old", "upgrade to 20.10 (API 1.41) or later", value)]
+    return []
+
+
+def port_problems(ports: t.Sequence[Port], observation: t.Mapping[str, t.Any], stack: str) -> list[Problem]:
+    """Ports we are to publish that something else has: another container, a process, or a second container of ours."""
+    containers = observation.get("containers", {})
+    ours = {port for row in containers.values() if row.get("stack") == stack for port in row.get("published", [])}
+    problems = []
+    for index, wanted in enumerate(ports):
+        value = "%s:%d" % (wanted.address, wanted.port) if wanted.address else str(wanted.port)
+        twice = [other for other in ports[:index] if other.meets(wanted.address, wanted.port)]
+        if twice:
+            text = "is published by %s as well" % twice[0].variable
+            problems.append(Problem(wanted.variable, text, "give each a port of its own", value))
+        if wanted.port in ours:
+            continue
+        foreign = sorted(
+            name
+            for name, row in containers.items()
+            if row.get("stack") != stack and row.get("status") == "running" and wanted.port in row.get("published", [])
+        )
+        listening = [
+            row for row in observation["host"].get("listening", []) if wanted.meets(row["address"], int(row["port"]))
+        ]
+        if foreign:
+            text = "taken by the container %s" % foreign[0]
+        elif listening:
+            text = "taken by a process that listens on %s" % listening[0]["address"]
+        else:
+            continue
+        problems.append(Problem(wanted.variable, text, "stop it or choose another port", value))
+    return problems
+
+
+def disk_problems(free_mb: int, minimum_mb: int) -> list[Problem]:
+    if free_mb >= minimum_mb:
+        return []
+    text = "%d MiB free in Docker's directory, %d are needed" % (free_mb, minimum_mb)
+    remedy = "free space (`docker system df` shows what takes it) or lower stack_docker_free_mb_min"
+    return [Problem("disk", text, remedy)]
+
+
+def clock_problems(epoch: float, earliest: float, latest: float, limit: float) -> list[Problem]:
+    """The host's clock against the span of the controller's time in which it was read."""
+    skew = min(epoch - earliest + limit, 0) or max(epoch - latest - limit, 0)
+    if not skew:
+        return []
+    skew = epoch - (latest if skew > 0 else earliest)
+    text = "%.0f s %s of the controller" % (abs(skew), "ahead" if skew > 0 else "behind")
+    return [Problem("clock", text, "synchronise both by NTP: certificates and tokens depend on it")]
+
+
+def megabytes(text: t.Any) -> float:
+    """Docker's size notation in MiB; 0 for what is none."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmg]?)(?:i?b)?", str(text).strip().lower())
+    return float(match.group(1)) * UNITS_MB[match.group(2)] if match else 0
+
+
+def memory_limits(value: t.Any, name: str) -> float:
+    """Sum of the memory limits in a role's variables: x_memory, or memory within a dictionary of containers."""
+    if isinstance(value, t.Mapping):
+        return sum(memory_limits(item, str(key)) for key, item in value.items())
+    return megabytes(value) if name == "memory" or name.endswith("_memory") else 0
+
+
+def memory_problems(limits_mb: float, memory_mb: float) -> list[Problem]:
+    if limits_mb <= memory_mb:
+        return []
+    text = "the containers' limits add up to %d MiB, the host has %d" % (limits_mb, memory_mb)
+    return [Problem("memory", text, "lower them, or spread the groups over more hosts", warning=True)]

@@ -1,0 +1,202 @@
+#!/usr/bin/python
+# MIT License (see LICENSE)
+"""Write all rendered files of a container in one module execution."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: rendered_directory
+short_description: Own the content of a directory
+description:
+  - Writes a set of files below a directory in one call, each atomically, with owner and mode, and removes files that
+    are not in the set. A loop over M(ansible.builtin.copy) costs two module executions a file instead.
+options:
+  path:
+    description: The directory; created with its parents.
+    type: path
+    required: true
+  files:
+    description: Relative path to text content.
+    type: dict
+    required: true
+  uid:
+    description: Owner of the directory and its files.
+    type: int
+    required: true
+  gid:
+    description: Group of the directory and its files.
+    type: int
+    required: true
+  directory_mode:
+    description: Mode of the directory and of folders in it, octal.
+    type: str
+    default: "0755"
+  mode:
+    description: Mode of the files, octal.
+    type: str
+    default: "0644"
+  secret:
+    description: The contents are secret; nothing of them is returned, not even with C(--diff).
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Says what it would do.
+    support: full
+  diff_mode:
+    description: Shows the text of changed files, unless O(secret).
+    support: full
+author: The broadcast.stack authors
+"""
+
+EXAMPLES = r"""
+- name: Write the configuration
+  broadcast.stack.rendered_directory:
+    path: /opt/shop/containers/shop-nginx/config
+    files: {nginx.conf: "events {}\n"}
+    uid: 10004
+    gid: 10004
+"""
+
+RETURN = r"""
+written:
+  description: Files whose content, owner or mode changed.
+  returned: always
+  type: list
+  elements: str
+removed:
+  description: Files that were removed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import os
+import tempfile
+
+from ansible.module_utils.basic import AnsibleModule
+
+
+class Directory:
+    """A directory whose whole content is known."""
+
+    def __init__(self, path, uid, gid, directory_mode, mode):
+        self.path, self.uid, self.gid = path, uid, gid
+        self.directory_mode, self.mode = int(directory_mode, 8), int(mode, 8)
+
+    def present(self):
+        return sorted(
+            os.path.relpath(os.path.join(folder, name), self.path)
+            for folder, _dirs, names in os.walk(self.path)
+            for name in names
+        )
+
+    def read(self, name):
+        try:
+            with open(os.path.join(self.path, name), encoding="utf-8", errors="replace") as stream:
+                return stream.read()
+        except OSError:
+            return None
+
+    def owned(self, path, mode):
+        try:
+            status = os.lstat(path)
+        except OSError:
+            return False
+        return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (self.uid, self.gid, mode)
+
+    def own(self, path, mode):
+        status = os.lstat(path)
+        if (status.st_uid, status.st_gid) != (self.uid, self.gid):
+            os.chown(path, self.uid, self.gid)
+        os.chmod(path, mode)
+
+    def folders(self, names):
+        """The directory itself and every folder that the files need."""
+        needed = {os.path.normpath(os.path.join(self.path, os.path.dirname(name))) for name in names}
+        return sorted(needed | {self.path})
+
+    def write(self, name, content):
+        target = os.path.join(self.path, name)
+        handle, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".rendered-")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(content)
+            self.own(temporary, self.mode)
+            os.replace(temporary, target)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+
+
+def converge(directory, files, check_mode):
+    """Make the directory hold exactly files; returns (written, removed, before)."""
+    before = {name: directory.read(name) for name in files}
+    removed = [name for name in directory.present() if name not in files]
+    written = [
+        name
+        for name, content in files.items()
+        if before[name] != content or not directory.owned(os.path.join(directory.path, name), directory.mode)
+    ]
+    folders = [path for path in directory.folders(files) if not directory.owned(path, directory.directory_mode)]
+    if check_mode:
+        return written or folders, removed, before
+    for path in folders:
+        os.makedirs(path, exist_ok=True)
+        # Writable while it is being filled; the wished mode may forbid it to an owner who is not root.
+        directory.own(path, directory.directory_mode | 0o300)
+    if not folders and (written or removed):
+        for path in directory.folders(files):
+            os.chmod(path, directory.directory_mode | 0o300)
+    for name in written:
+        directory.write(name, files[name])
+    for name in removed:
+        os.unlink(os.path.join(directory.path, name))
+    for path in directory.folders(files):
+        os.chmod(path, directory.directory_mode)
+    return written or folders, removed, before
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "files": {"type": "dict", "required": True},
+            "uid": {"type": "int", "required": True},
+            "gid": {"type": "int", "required": True},
+            "directory_mode": {"type": "str", "default": "0755"},
+            "mode": {"type": "str", "default": "0644"},
+            # The values are censored by the task's no_log; the flag only steers the diff.
+            "secret": {"type": "bool", "default": False, "no_log": False},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    files = {os.path.normpath(name): content for name, content in params["files"].items()}
+    escaping = [name for name in files if name.startswith(("..", "/"))]
+    if escaping:
+        module.fail_json(msg="File names must stay inside the directory: %s" % ", ".join(escaping))
+    directory = Directory(params["path"], params["uid"], params["gid"], params["directory_mode"], params["mode"])
+    try:
+        written, removed, before = converge(directory, files, module.check_mode)
+    except PermissionError as error:
+        module.fail_json(
+            msg="%s. Files must belong to %s:%s, the user of the container; run as root (become) or set "
+            "container_user to your own uid:gid." % (error, params["uid"], params["gid"])
+        )
+    result = {"changed": bool(written or removed), "written": written, "removed": removed}
+    if not params["secret"]:
+        result["diff"] = [
+            {
+                "before_header": name,
+                "after_header": name,
+                "before": before.get(name) or "",
+                "after": files.get(name, ""),
+            }
+            for name in [n for n in written if n in files] + removed
+        ]
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,343 @@
+#!/usr/bin/python
+# MIT License (see LICENSE)
+"""One observation of a host: all that a run needs to know before it acts, in one module execution."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack_info
+short_description: Observe a host of a stack in one call
+description:
+  - Returns the Docker Engine, containers, images, networks, volumes and rendered files of a stack on a host, plus the
+    few host figures that roles compute with, so that a run that changes nothing needs no other module execution.
+  - Talks to the Engine over its Unix socket with the standard library only, which costs a tenth of a Docker module.
+options:
+  stack:
+    description: Name of the stack; image layers are listed for images of this namespace.
+    type: str
+    required: true
+  root:
+    description: Directory that holds the rendered files of the stack's containers, one folder per container.
+    type: path
+    required: true
+  paths:
+    description: Further files to observe.
+    type: list
+    elements: path
+    default: [/etc/docker/daemon.json]
+  docker_host:
+    description: URL of the Engine's Unix socket.
+    type: str
+    default: unix:///var/run/docker.sock
+  logs:
+    description: Containers whose last log lines and last health check output are returned as well.
+    type: list
+    elements: str
+    default: []
+  log_lines:
+    description: Number of log lines per container.
+    type: int
+    default: 30
+attributes:
+  check_mode:
+    description: Changes nothing.
+    support: full
+author: The broadcast.stack authors
+"""
+
+EXAMPLES = r"""
+- name: Observe the host
+  broadcast.stack.stack_info:
+    stack: shop
+    root: /opt/shop/containers
+  register: observation
+"""
+
+RETURN = r"""
+engine:
+  description: Docker Engine. C(error) says why a running Engine could not be asked.
+  returned: always
+  type: dict
+  sample: {installed: true, running: true, version: 26.1.5, api_version: "1.45", driver: overlay2, error: ""}
+host:
+  description: Memory in MiB, processors, Unix time, free MiB of Docker's directory, own uid, listening sockets, routes.
+  returned: always
+  type: dict
+files:
+  description: Absolute path to sha256 (null when unreadable), mode, uid and gid.
+  returned: always
+  type: dict
+containers:
+  description: All containers of the Engine by name.
+  returned: always
+  type: dict
+images:
+  description: Image reference to its id and, for the stack's namespace, its layers' diff ids.
+  returned: always
+  type: dict
+networks:
+  description: Network name to C(internal) and C(subnet).
+  returned: always
+  type: dict
+volumes:
+  description: Volume names.
+  returned: always
+  type: list
+  elements: str
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import struct
+import time
+import urllib.parse
+
+from ansible.module_utils.basic import AnsibleModule
+
+LABEL_PREFIX = "broadcast.stack."
+# Linux: enum TCP_LISTEN in include/net/tcp_states.h
+TCP_LISTEN = "0A"
+
+
+class EngineError(Exception):
+    """The Engine answered with an error."""
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """HTTP over the Engine's Unix socket."""
+
+    def __init__(self, path, timeout=30):
+        super().__init__("docker", timeout=timeout)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Engine:
+    """The few read-only calls of the Docker Engine API that an observation needs."""
+
+    def __init__(self, url):
+        scheme, _sep, path = url.partition("://")
+        if scheme != "unix":
+            raise EngineError("only unix:// sockets can be observed, not %s" % url)
+        self.path = path
+        self.connection = UnixConnection(path)
+
+    def raw(self, path, **query):
+        target = path + ("?" + urllib.parse.urlencode(query) if query else "")
+        self.connection.request("GET", target)
+        response = self.connection.getresponse()
+        body = response.read()
+        if response.status >= 400:
+            raise EngineError("%s: %s" % (response.status, body.decode(errors="replace")[:200]))
+        return body
+
+    def get(self, path, **query):
+        return json.loads(self.raw(path, **query))
+
+
+def file_state(path):
+    status = os.stat(path)
+    try:
+        with open(path, "rb") as stream:
+            digest = hashlib.sha256(stream.read()).hexdigest()
+    except OSError:
+        digest = None
+    return {
+        "sha256": digest,
+        "mode": "%04o" % (status.st_mode & 0o7777),
+        "uid": status.st_uid,
+        "gid": status.st_gid,
+    }
+
+
+def files_state(root, paths):
+    found = [os.path.join(folder, name) for folder, _dirs, names in os.walk(root) for name in names]
+    return {path: file_state(path) for path in sorted(found + paths) if os.path.isfile(path)}
+
+
+def listening(tables=("/proc/net/tcp", "/proc/net/tcp6")):
+    """TCP sockets that listen, as sorted unique {address, port}."""
+    sockets = set()
+    for table in tables:
+        try:
+            with open(table) as stream:
+                rows = [line.split() for line in stream.readlines()[1:]]
+        except OSError:
+            continue
+        for row in rows:
+            if row[3] != TCP_LISTEN:
+                continue
+            address, _sep, port = row[1].partition(":")
+            words = [struct.pack("=I", int(address[i : i + 8], 16)) for i in range(0, len(address), 8)]
+            family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
+            sockets.add((socket.inet_ntop(family, b"".join(words)), int(port, 16)))
+    return [{"address": address, "port": port} for address, port in sorted(sockets)]
+
+
+def routes(table="/proc/net/route"):
+    """IPv4 networks of the main routing table, {interface, network}."""
+
+    def address(word):
+        return socket.inet_ntoa(struct.pack("=I", int(word, 16)))
+
+    with open(table) as stream:
+        rows = [line.split() for line in stream.readlines()[1:]]
+    return [
+        {"interface": row[0], "network": "%s/%d" % (address(row[1]), bin(int(row[7], 16)).count("1"))} for row in rows
+    ]
+
+
+def memory_mb():
+    with open("/proc/meminfo") as stream:
+        return int(re.search(r"^MemTotal:\s+(\d+) kB", stream.read(), re.M).group(1)) // 1024
+
+
+def free_mb(path):
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return shutil.disk_usage(path).free // 2**20
+
+
+def container_state(entry, detail):
+    labels = entry.get("Labels") or {}
+    host = detail.get("HostConfig", {})
+    state = detail.get("State", {})
+    networks = detail.get("NetworkSettings", {}).get("Networks") or {}
+    return {
+        "id": entry["Id"],
+        "image": entry["Image"],
+        "image_id": entry["ImageID"],
+        "stack": labels.get(LABEL_PREFIX + "name", ""),
+        "role": labels.get(LABEL_PREFIX + "role", ""),
+        "checksum": labels.get(LABEL_PREFIX + "checksum", ""),
+        "status": entry["State"],
+        "health": (state.get("Health") or {}).get("Status", ""),
+        "networks": {name: value.get("IPAddress", "") for name, value in networks.items()},
+        "published": sorted({port["PublicPort"] for port in entry.get("Ports") or [] if port.get("PublicPort")}),
+        "memory": host.get("Memory", 0),
+        "nano_cpus": host.get("NanoCpus", 0),
+        "pids_limit": host.get("PidsLimit") or 0,
+        "restart_policy": host.get("RestartPolicy", {}).get("Name", ""),
+        "restarts": detail.get("RestartCount", 0),
+        "started_at": state.get("StartedAt", ""),
+    }
+
+
+def demultiplex(stream):
+    """Text of the Engine's log stream: frames of one byte stream id, three of padding, four of length (big endian)."""
+    text, position = b"", 0
+    while position + 8 <= len(stream):
+        (size,) = struct.unpack(">I", stream[position + 4 : position + 8])
+        text += stream[position + 8 : position + 8 + size]
+        position += 8 + size
+    return text.decode(errors="replace")
+
+
+def container_log(engine, name, lines):
+    """Status, exit code, last health check output and last log lines of a container; empty when there is none."""
+    try:
+        detail = engine.get("/containers/%s/json" % name)
+        stream = engine.raw("/containers/%s/logs" % name, stdout=1, stderr=1, tail=lines)
+    except EngineError:
+        return {}
+    state = detail["State"]
+    checks = (state.get("Health") or {}).get("Log") or []
+    return {
+        "status": state.get("Status", ""),
+        "exit_code": state.get("ExitCode", 0),
+        "oom_killed": state.get("OOMKilled", False),
+        "health": checks[-1]["Output"].strip() if checks else "",
+        "log": (stream.decode(errors="replace") if detail["Config"].get("Tty") else demultiplex(stream)).splitlines(),
+    }
+
+
+def observe(stack, root, paths, docker_host, logs, log_lines):
+    installed = bool(shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/bin:/usr/bin"))
+    result = {
+        "engine": {"installed": installed, "running": False, "error": ""},
+        "host": {
+            "memory_mb": memory_mb(),
+            "cpus": os.cpu_count(),
+            "epoch": time.time(),
+            "uid": os.geteuid(),
+            "docker_free_mb": free_mb("/var/lib/docker"),
+            "listening": listening(),
+            "routes": routes(),
+        },
+        "files": files_state(root, paths),
+        "containers": {},
+        "images": {},
+        "networks": {},
+        "volumes": [],
+        "logs": {},
+    }
+    try:
+        engine = Engine(docker_host)
+        version, info = engine.get("/version"), engine.get("/info")
+    except (OSError, http.client.HTTPException) as error:
+        result["engine"]["error"] = "%s: %s" % (docker_host, error)
+        return result
+    result["engine"].update(
+        installed=True,
+        running=True,
+        version=version["Version"],
+        api_version=version["ApiVersion"],
+        driver=info["Driver"],
+        live_restore=info["LiveRestoreEnabled"],
+        # A containerd image store names images by manifest, and its load needs every layer.
+        containerd_store=any("containerd" in str(row[1]) for row in info.get("DriverStatus") or []),
+    )
+    result["host"]["docker_free_mb"] = free_mb(info["DockerRootDir"])
+    for entry in engine.get("/containers/json", all=1):
+        name = entry["Names"][0].lstrip("/")
+        ours = (entry.get("Labels") or {}).get(LABEL_PREFIX + "name") == stack
+        detail = {}
+        if ours:
+            try:
+                detail = engine.get("/containers/%s/json" % entry["Id"])
+            except EngineError:
+                continue
+        result["containers"][name] = container_state(entry, detail)
+    for entry in engine.get("/images/json"):
+        for reference in entry.get("RepoTags") or []:
+            image = {"id": entry["Id"], "size": entry["Size"]}
+            if reference.startswith(stack + "/"):
+                image["layers"] = engine.get("/images/%s/json" % entry["Id"])["RootFS"].get("Layers") or []
+            result["images"][reference] = image
+    for entry in engine.get("/networks"):
+        subnets = [config.get("Subnet", "") for config in (entry.get("IPAM") or {}).get("Config") or []]
+        result["networks"][entry["Name"]] = {"internal": entry["Internal"], "subnet": subnets[0] if subnets else ""}
+    result["volumes"] = sorted(entry["Name"] for entry in engine.get("/volumes").get("Volumes") or [])
+    result["logs"] = {name: container_log(engine, name, log_lines) for name in logs}
+    return result
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "stack": {"type": "str", "required": True},
+            "root": {"type": "path", "required": True},
+            "paths": {"type": "list", "elements": "path", "default": ["/etc/docker/daemon.json"]},
+            "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
+            "logs": {"type": "list", "elements": "str", "default": []},
+            "log_lines": {"type": "int", "default": 30},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        module.exit_json(changed=False, **observe(**module.params))
+    except (EngineError, http.client.HTTPException) as error:
+        module.fail_json(msg="The Docker Engine refused to be observed: %s" % error)
+
+
+if __name__ == "__main__":
+    main()

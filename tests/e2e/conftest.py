@@ -1,0 +1,61 @@
+"""A real browser on the running development stack; scripts/e2e starts both."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from playwright.sync_api import sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+VARIABLES = yaml.safe_load((ROOT / "tests/e2e/vars.yml").read_text())
+STACK = VARIABLES["stack_name"]
+WEB = f"http://localhost:{VARIABLES['dev_web_port']}"
+EDGE = f"https://localhost:{VARIABLES['dev_https_port']}"
+CACHE = ROOT / ".cache" / "e2e"
+SOURCE = CACHE / "source"
+SCREENSHOTS = CACHE / "screenshots"
+
+
+def run(*command: str, check: bool = True, timeout: int = 600) -> str:
+    """Output of a command; its failure is the test's failure and shows the output."""
+    done = subprocess.run(
+        command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout, check=False
+    )
+    assert not check or done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def admin_password() -> str:
+    return (CACHE / "stack" / "secrets" / "admin").read_text().split()[0]
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=os.environ["BROWSER_PATH"],
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser):
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, ignore_https_errors=True)
+    yield context.new_page()
+    context.close()

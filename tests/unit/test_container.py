@@ -1,0 +1,211 @@
+"""What has to be done for a specification on a host, decided without touching it."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from ansible_collections.broadcast.stack.plugins.module_utils import container
+
+POLICY = {"read_only": True, "cap_drop": ["ALL"], "restart_policy": "unless-stopped", "pids_limit": 256, "init": True}
+SETTINGS = {"stack": "shop", "root": "/srv/shop", "user": "", "role": "web", "managed": "Ansible managed"}
+SPEC = {
+    "name": "shop-web",
+    "image": "shop/django:1",
+    "user": "10003:10003",
+    "memory": "64m",
+    "env": {"B": 2, "A": "1"},
+    "files": {"app.conf": "x\n"},
+    "secrets": {"key": "value"},
+    "networks": [{"name": "shop-edge", "ipv4_address": None}],
+    "healthcheck": {"test": ["CMD", "true"], "interval": None},
+    "command": None,
+}
+
+
+def host(spec=SPEC, **container_changes):
+    """An observation in which the container of spec is exactly as wished, but for container_changes."""
+    rendered = container.directories(spec, "/srv/shop", "Ansible managed", "", 0)
+    options = container.arguments(spec, POLICY, "/srv/shop", "")
+    files = {
+        "%s/%s" % (directory["path"], name): {
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "mode": directory["mode"],
+            "uid": directory["uid"],
+            "gid": directory["gid"],
+        }
+        for directory in rendered.values()
+        for name, text in directory["files"].items()
+    }
+    state = {
+        "image": spec["image"],
+        "image_id": "sha256:1",
+        "stack": "shop",
+        "role": "web",
+        "checksum": container.checksum(container.normalise(spec), options, "Ansible managed"),
+        "status": "running",
+        "health": "healthy",
+        "networks": {"shop-edge": "10.0.0.2"},
+        "memory": 64 * 2**20,
+        "nano_cpus": 0,
+        "pids_limit": 256,
+        "restart_policy": "unless-stopped",
+        **container_changes,
+    }
+    return {
+        "host": {"uid": 0},
+        "files": files,
+        "containers": {spec["name"]: state},
+        "images": {"shop/django:1": {"id": "sha256:1"}},
+    }
+
+
+def plan(observation, spec=SPEC):
+    return container.plan([spec], observation, POLICY, SETTINGS)
+
+
+def test_nothing_is_planned_for_a_container_as_wished():
+    assert plan(host()) == []
+
+
+def test_a_missing_container_is_created_with_policy_mounts_and_checksum():
+    observation = {**host(), "containers": {}}
+    (step,) = plan(observation)
+    assert step["reasons"] == ["is missing"]
+    arguments = step["arguments"]
+    assert arguments["recreate"] is False
+    assert arguments["read_only"] is True
+    assert arguments["cap_drop"] == ["ALL"]
+    assert arguments["memory_swap"] == "64m"
+    assert "/srv/shop/shop-web/secrets:/run/secrets:ro" in arguments["volumes"]
+    assert "/srv/shop/shop-web/config:/run/config:ro" in arguments["volumes"]
+    assert len(arguments["labels"]["broadcast.stack.checksum"]) == 64
+    assert "command" not in arguments
+    assert arguments["networks"] == [{"name": "shop-edge"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"env": {"A": "2", "B": 2}}, "env/container.env changed"),
+        ({"files": {"app.conf": "y\n"}}, "config/app.conf changed"),
+        ({"files": {"app.conf": "x\n", "new": "1"}}, "config/new is missing"),
+        ({"files": {}}, "config/app.conf is not ours"),
+        ({"secrets": {"key": "other"}}, "secrets/key changed"),
+        ({"image": "shop/django:2"}, "image shop/django:2 instead of shop/django:1"),
+        ({"command": ["true"]}, "specification changed"),
+        ({"memory": "128m"}, "specification changed"),
+    ],
+)
+def test_a_changed_specification_recreates_and_says_why(change, reason):
+    (step,) = plan(host(), {**SPEC, **change})
+    assert reason in step["reasons"]
+    assert step["arguments"]["recreate"] is True
+
+
+@pytest.mark.parametrize(
+    ("drift", "reason", "recreate"),
+    [
+        ({"status": "exited"}, "is exited", False),
+        ({"status": "paused"}, "is paused", True),
+        ({"health": "unhealthy"}, "is unhealthy", True),
+        ({"health": "starting"}, "is starting", False),
+        ({"checksum": ""}, "was not created by this stack", True),
+        ({"image_id": "sha256:2"}, "image shop/django:1 instead of shop/django:1", True),
+        ({"memory": 2**30}, "memory was changed by hand", True),
+        ({"restart_policy": "no"}, "restart_policy was changed by hand", True),
+        ({"networks": {}}, "networks differ", True),
+    ],
+)
+def test_drift_by_hand_is_seen_and_mended(drift, reason, recreate):
+    (step,) = plan(host(**drift))
+    assert reason in step["reasons"]
+    assert step["arguments"]["recreate"] is recreate
+
+
+def test_a_file_with_another_mode_is_drift():
+    observation = host()
+    observation["files"]["/srv/shop/shop-web/secrets/key"]["mode"] = "0644"
+    (step,) = plan(observation)
+    assert step["reasons"] == ["secrets/key has another owner or mode"]
+
+
+def test_a_state_file_of_a_role_is_no_drift():
+    observation = host()
+    observation["files"]["/srv/shop/shop-web/state/x.sha256"] = {"sha256": "1", "mode": "0600", "uid": 0, "gid": 0}
+    assert plan(observation) == []
+
+
+def test_no_secret_is_in_the_plan():
+    (step,) = plan({**host(), "containers": {}}, {**SPEC, "secrets": {"key": "canary-value"}})
+    assert "canary-value" not in repr(step)
+
+
+def test_a_developers_own_uid_replaces_the_images():
+    rendered = container.directories(SPEC, "/srv", "Ansible managed", "1000:1000", 1000)
+    assert {(item["uid"], item["gid"]) for item in rendered.values()} == {(1000, 1000)}
+    assert container.arguments(SPEC, POLICY, "/srv", "1000:1000")["user"] == "1000:1000"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"read_only": False}, "exceptions.read_only"),
+        ({"capabilities": ["CHOWN"]}, "exceptions.capabilities"),
+        ({"init": False}, "exceptions.init"),
+        ({"user": "root"}, "numeric"),
+        ({"user": "0:0"}, "never runs as root"),
+        ({"name": "cafe"}, "hexadecimal"),
+        ({"env": {"A": "1\n2"}}, "line break"),
+        ({"healthcheck": None}, "healthcheck"),
+    ],
+)
+def test_a_specification_against_the_policy_is_refused(change, message):
+    with pytest.raises(container.SpecificationError, match=message):
+        plan(host(), {**SPEC, **change})
+
+
+def test_a_misspelled_key_is_refused_by_name():
+    with pytest.raises(container.SpecificationError, match=r"helthcheck.*Supported parameters include.*healthcheck"):
+        plan(host(), {**SPEC, "helthcheck": {}})
+
+
+def test_an_exception_with_a_reason_is_accepted():
+    spec = {**SPEC, "capabilities": ["CHOWN"], "exceptions": {"capabilities": "because"}}
+    assert plan({**host(), "containers": {}}, spec)[0]["arguments"]["capabilities"] == ["CHOWN"]
+
+
+def test_containers_of_a_role_that_are_no_longer_specified_are_surplus():
+    observation = host()
+    observation["containers"]["shop-old"] = {"stack": "shop", "role": "web"}
+    observation["containers"]["shop-db"] = {"stack": "shop", "role": "postgres"}
+    observation["containers"]["other"] = {"stack": "", "role": ""}
+    assert container.surplus([SPEC], observation, SETTINGS) == ["shop-old"]
+
+
+def test_a_one_off_container_runs_to_its_end_and_is_removed():
+    arguments = container.oneshot(SPEC, POLICY, SETTINGS)
+    assert (arguments["detach"], arguments["cleanup"], arguments["restart_policy"]) == (False, True, "no")
+    assert "healthcheck" not in arguments
+
+
+def test_a_failure_shows_the_last_log_lines():
+    results = [{"failed": True, "msg": "Timeout", "__container_item": {"name": "shop-web"}}, {"changed": True}]
+    last = {"status": "running", "exit_code": 0, "oom_killed": True, "health": "refused", "log": ["boom"]}
+    text = container.failure_text(results, {"shop-web": last})
+    for part in ("shop-web: Timeout", "lack of memory", "last health check: refused", "  boom"):
+        assert part in text
+
+
+def test_the_status_table_lists_the_stacks_containers_only():
+    observation = host(restarts=2, published=[443, 80])
+    observation["engine"] = {"running": True, "error": ""}
+    observation["containers"]["foreign"] = {"stack": ""}
+    header, row = container.table(observation, "shop")
+    assert header.split() == ["CONTAINER", "STATE", "IMAGE", "RESTARTS", "PORTS"]
+    assert row.split() == ["shop-web", "healthy", "shop/django:1", "2", "443", "80"]
+
+
+def test_the_status_table_says_why_nothing_runs():
+    observation = {"engine": {"running": False, "error": "no socket"}, "containers": {}}
+    assert container.table(observation, "shop") == ["Docker Engine is not running (no socket)"]

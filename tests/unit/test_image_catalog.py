@@ -1,0 +1,180 @@
+"""References change exactly when what is built changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import (
+    Application,
+    CatalogError,
+    catalog,
+    context_files,
+    ignore_filter,
+)
+
+ARGS = (("REQUIREMENTS", "requirements/prod.txt"), ("SETTINGS_MODULE", "shop.settings"))
+
+
+@pytest.fixture
+def docker(root: Path, tmp_path: Path) -> Path:
+    """A copy of docker/ that may be edited."""
+    return Path(shutil.copytree(root / "docker", tmp_path / "docker"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A Django project as far as a catalog looks at it."""
+    folder = tmp_path / "project"
+    (folder / "requirements").mkdir(parents=True)
+    (folder / "requirements" / "prod.txt").write_text("django\n")
+    (folder / "manage.py").write_text("print()\n")
+    return folder
+
+
+def references(docker: Path, project: Path, **application: object) -> dict[str, str]:
+    found = catalog(docker, "shop", Application(context=str(project), **{"args": ARGS, **application}))
+    return {name: str(image["reference"]) for name, image in found.items()}
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> set[str]:
+    return {name for name in before if before[name] != after[name]}
+
+
+def test_same_sources_have_the_same_names(docker, project):
+    assert references(docker, project) == references(docker, project)
+
+
+def test_a_reference_is_namespace_name_and_hash(docker, project):
+    name, _colon, tag = references(docker, project)["test_host"].partition(":")
+    assert name == "shop/test-host"
+    assert len(tag) == 12
+
+
+def test_a_changed_line_of_the_application_changes_only_its_image(docker, project):
+    before = references(docker, project)
+    (project / "manage.py").write_text("print(1)\n")
+    assert changed(before, references(docker, project)) == {"django"}
+
+
+def test_a_changed_image_changes_the_images_that_build_on_it(docker, project):
+    before = references(docker, project)
+    (docker / "postgres" / "entrypoint").write_text("#!/bin/bash\n")
+    assert changed(before, references(docker, project)) == {"postgres", "backups"}
+
+
+def test_a_changed_base_changes_every_image(docker, project):
+    before = references(docker, project)
+    (docker / "base" / "not-in-base").write_text("apt\n")
+    assert changed(before, references(docker, project)) == set(before)
+
+
+def test_target_and_arguments_count(docker, project):
+    before = references(docker, project)
+    (project / "requirements" / "dev.txt").write_text("ruff\n")
+    with_dev = (*ARGS, ("REQUIREMENTS_DEV", "requirements/dev.txt"))
+    development = references(docker, project, target="dev", args=with_dev)
+    assert changed(before, development) == {"django"}
+    (project / "manage.py").write_text("# edited, and mounted over the image's copy")
+    assert references(docker, project, target="dev", args=with_dev) == development
+    (project / "requirements" / "dev.txt").write_text("ruff\npytest\n")
+    assert changed(development, references(docker, project, target="dev", args=with_dev)) == {"django"}
+
+
+def test_the_mode_that_a_program_needs_counts(docker, project):
+    before = references(docker, project)
+    (project / "manage.py").chmod(0o755)
+    assert changed(before, references(docker, project)) == {"django"}
+
+
+@pytest.mark.parametrize("path", [".git/HEAD", "__pycache__/manage.cpython-313.pyc", "shop/__pycache__/x.pyc"])
+def test_version_control_and_bytecode_do_not_count(docker, project, path):
+    before = references(docker, project)
+    (project / path).parent.mkdir(parents=True)
+    (project / path).write_text("anything")
+    assert changed(before, references(docker, project)) == set()
+
+
+def test_what_dockerignore_names_does_not_count(docker, project):
+    (project / ".dockerignore").write_text("media\n**/*.log\n")
+    before = references(docker, project)
+    (project / "media").mkdir()
+    (project / "media" / "photo").write_text("x")
+    (project / "shop").mkdir()
+    (project / "shop" / "run.log").write_text("x")
+    assert changed(before, references(docker, project)) == set()
+
+
+def test_a_file_that_keeps_size_and_time_but_moves_counts(docker, project):
+    before = references(docker, project)
+    os.rename(project / "manage.py", project / "manager.py")
+    assert changed(before, references(docker, project)) == {"django"}
+
+
+def test_parents_stand_before_their_children(docker, project):
+    found = catalog(docker, "shop", Application(context=str(project), args=ARGS))
+    names = list(found)
+    for name, image in found.items():
+        assert all(names.index(parent) < names.index(name) for parent in image["parents"])
+
+
+def test_every_parent_is_a_build_argument(docker, project):
+    found = catalog(docker, "shop", Application(context=str(project), args=ARGS))
+    assert found["backups"]["args"]["POSTGRES_IMAGE"] == found["postgres"]["reference"]
+    assert found["base"]["args"]["DEBIAN_IMAGE"] == "shop/debian:trixie-slim"
+
+
+def test_without_an_application_there_is_no_django(docker):
+    assert "django" not in catalog(docker, "shop", None)
+
+
+@pytest.mark.parametrize(
+    ("application", "variable"),
+    [
+        ({"context": "/nowhere"}, "backend_context"),
+        ({"args": (("REQUIREMENTS", "requirements/prd.txt"),)}, "backend_requirements"),
+        ({"args": ()}, "backend_requirements"),
+        ({"target": "production"}, "backend_target"),
+        ({"target": "dev"}, "backend_requirements_dev"),
+    ],
+)
+def test_bad_input_is_refused_with_the_variable_to_change(docker, project, application, variable):
+    with pytest.raises(CatalogError, match=f"^{variable}: "):
+        catalog(docker, "shop", Application(**{"context": str(project), "args": ARGS, **application}))
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "expected"),
+    [
+        ("media", "media", True),
+        ("media", "media/a/b", True),
+        ("media", "shop/media", False),
+        ("/media/", "media/a", True),
+        ("*.log", "run.log", True),
+        ("*.log", "shop/run.log", False),
+        ("**/*.log", "run.log", True),
+        ("**/*.log", "shop/a/run.log", True),
+        ("shop/*/cache", "shop/a/cache/x", True),
+        ("shop/**", "shop/a", True),
+        ("?.txt", "a.txt", True),
+        ("?.txt", "ab.txt", False),
+        ("[ab].txt", "b.txt", True),
+        ("# comment\n\n", "comment", False),
+        ("*\n!manage.py", "manage.py", False),
+        ("*\n!manage.py", "other.py", True),
+        ("docs\n!docs/keep.md", "docs/keep.md", False),
+        ("!manage.py\n*.py", "manage.py", True),
+    ],
+)
+def test_dockerignore(rules, path, expected):
+    assert ignore_filter(rules)(path) is expected
+
+
+def test_an_exception_brings_back_a_file_of_an_ignored_folder(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "keep.md").write_text("")
+    (tmp_path / "docs" / "drop.md").write_text("")
+    (tmp_path / ".dockerignore").write_text(".dockerignore\ndocs\n!docs/keep.md\n")
+    assert [path for path, _status in context_files(str(tmp_path))] == ["docs/keep.md"]

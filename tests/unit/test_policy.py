@@ -1,0 +1,153 @@
+"""The hardening policy over every container specification of the collection, templated as a production run does."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible.vars.manager import VariableManager
+from ansible_collections.broadcast.stack.plugins.module_utils import container
+
+ROOT = Path(__file__).resolve().parents[2]
+SPECIFICATIONS = {
+    "postgres": "[__postgres_container]",
+    "redis": "__redis_containers",
+    "django_web": "[__django_web_container] + __django_web_process_containers",
+    "celery_worker": "__celery_worker_containers",
+    "nginx_tls": "[__nginx_tls_container]",
+    "backups": "[__backups_container]",
+}
+ONE_OFF = {
+    "postgres": "[__postgres_configuration_check]",
+    "django_web": "[__django_web_release_container]",
+    "nginx_tls": "[__nginx_tls_test_container]",
+    "backups": "[__backups_run]",
+}
+OBSERVATION = {
+    "engine": {"running": True},
+    "host": {"memory_mb": 8192, "cpus": 4, "uid": 0},
+    "files": {},
+    "containers": {},
+    "images": {},
+    "networks": {},
+    "volumes": [],
+}
+SECRETS = (
+    "django_key",
+    "postgres_superuser",
+    "postgres_owner",
+    "postgres_application",
+    "redis_broker",
+    "redis_cache",
+    "backups_cipher",
+    "admin",
+)
+
+
+@cache
+def templated(environment: str, role: str, expression: str) -> list[dict]:
+    """Value of an expression as the role sees it on the first host of an environment."""
+    loader = DataLoader()
+    inventory = InventoryManager(loader, sources=[str(ROOT / "inventories" / environment / "hosts.yml")])
+    host = inventory.get_hosts()[0]
+    variables = VariableManager(loader, inventory).get_vars(host=host)
+    folder = ROOT / "roles" / role
+
+    def load(path: Path) -> dict:
+        return loader.load_from_file(str(path), trusted_as_template=True) or {}
+
+    # Precedence as in a play: the roles' defaults, the inventory, what a run adds, the roles' vars.
+    scope = {
+        **load(ROOT / "roles" / "container" / "defaults" / "main.yml"),
+        **load(folder / "defaults" / "main.yml"),
+        **variables,
+        "playbook_dir": str(ROOT / "playbooks"),
+        "inventory_dir": str(ROOT / "inventories" / environment),
+        "role_path": str(folder),
+        "ansible_search_path": [str(folder)],
+        "container_observation": OBSERVATION,
+        **{f"secret_{name}": "canary-" + name for name in SECRETS},
+        # The certificate is made on the controller during a run.
+        "nginx_tls_certificate_source": "files",
+        "nginx_tls_certificate": "certificate",
+        "nginx_tls_certificate_key": "canary-key",
+        "backups_command": ["true"],
+        "backend_processes": {"mail": {"command": ["true"]}},
+        **load(ROOT / "roles" / "container" / "vars" / "main.yml"),
+        **load(folder / "vars" / "main.yml"),
+    }
+    return Templar(loader, variables=scope).template(trust_as_template("{{ %s }}" % expression))
+
+
+def policy() -> dict:
+    loader = DataLoader()
+    return loader.load_from_file(str(ROOT / "roles/container/vars/main.yml"))["__container_policy"]
+
+
+def arguments(spec: dict) -> dict:
+    return container.arguments(spec, policy(), "/opt/stack/containers", "")
+
+
+LONG_LIVED = [(environment, role) for environment in ("dev", "staging", "prod") for role in SPECIFICATIONS]
+
+
+@pytest.mark.parametrize(("environment", "role"), LONG_LIVED)
+def test_every_container_keeps_the_policy(environment, role):
+    specs = templated(environment, role, SPECIFICATIONS[role])
+    assert specs
+    for spec in specs:
+        options = arguments(spec)
+        assert options["user"].split(":")[0] not in ("0", "root"), spec["name"]
+        assert options["read_only"] is True or spec["exceptions"]["read_only"]
+        assert options["cap_drop"] == ["ALL"]
+        assert options["capabilities"] == [] or spec["exceptions"]["capabilities"]
+        assert options["security_opts"] == ["no-new-privileges:true"]
+        assert options["init"] is True or spec["exceptions"]["init"]
+        assert options["memory"] == options["memory_swap"]
+        assert 0 < options["pids_limit"] <= 4096
+        assert options["log_options"] == {"max-size": "10m", "max-file": "3"}
+        assert options["healthcheck"]["test"]
+        assert "privileged" not in options
+        assert not [volume for volume in options["volumes"] if "docker.sock" in volume]
+
+
+@pytest.mark.parametrize(("environment", "role"), LONG_LIVED)
+def test_no_secret_is_in_what_docker_shows(environment, role):
+    for spec in templated(environment, role, SPECIFICATIONS[role]):
+        visible = repr({key: value for key, value in spec.items() if key != "secrets"})
+        assert "canary" not in visible, spec["name"]
+
+
+@pytest.mark.parametrize("role", ONE_OFF)
+def test_one_off_containers_keep_the_policy(role):
+    for spec in templated("prod", role, ONE_OFF[role]):
+        options = arguments(spec)
+        assert (options["read_only"], options["cap_drop"]) == (True, ["ALL"])
+        assert options["user"].split(":")[0] != "0"
+        assert "canary" not in repr({key: value for key, value in spec.items() if key != "secrets"})
+
+
+@pytest.mark.parametrize(("environment", "role"), [item for item in LONG_LIVED if item[0] != "dev"])
+def test_outside_development_only_the_edge_publishes_ports(environment, role):
+    for spec in templated(environment, role, SPECIFICATIONS[role]):
+        assert role == "nginx_tls" or not spec.get("published_ports"), spec["name"]
+
+
+@pytest.mark.parametrize("role", SPECIFICATIONS)
+def test_in_development_every_port_is_bound_to_localhost(role):
+    for spec in templated("dev", role, SPECIFICATIONS[role]):
+        for port in spec.get("published_ports") or []:
+            assert port.startswith("127.0.0.1:"), spec["name"]
+
+
+def test_every_role_that_runs_containers_is_covered():
+    calling = {
+        path.parents[1].name
+        for path in (ROOT / "roles").glob("*/tasks/*.yml")
+        if "container_specs:" in path.read_text() and path.parents[1].name != "container"
+    }
+    assert calling == set(SPECIFICATIONS)

@@ -1,0 +1,318 @@
+"""
+Wrong inventories, as a user would write them: playbooks/preflight.yml refuses each with one clear line per mistake, all
+in one report, before anything is changed. Few inventories hold the many mistakes, since a run of Ansible costs seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+GROUPS = ("postgres", "redis", "web", "worker", "edge", "backups")
+SECRETS = {
+    "secret_django_key": "Kd8wQz3LmX5vRt7YpBn2",
+    "secret_postgres_superuser": "Ts4GhJ9cVk6WqZx1MfLr",
+    "secret_postgres_owner": "Pb7NyXe3RtKm5QdHw8Zs",
+    "secret_postgres_application": "Xc2LvBn6GfDs9TqWk4Jr",
+    "secret_redis_broker": "Hm5ZtRw8KpQx3NcVb7Ys",
+    "secret_redis_cache": "Wf6QkTs9XzLm2RbNd4Gv",
+    "secret_backups_cipher": "Jr3VxMn7YtPk5WsQh8Lc",
+}
+DUPLICATE = "Zq5RtXw8LmKp3VbNs7Hd"
+SHORT = "tooShort9"
+IN_ENVIRONMENT = "Lk9ToKeN4vAlUe7xYz2Q"
+APPLICATION = "Mf3ApIkEy8sEcReT5wQz"
+UNDECRYPTABLE = """\
+!vault |
+  $ANSIBLE_VAULT;1.1;AES256
+  34366634626561356236346336376536336533646233303532343132336137613563623061613365
+  3136323666393962343630663839323232646235323933360a626137623030313461383961353661
+  64363234646138303731336535643236356330313466303133333936623038373831663535316536
+  3735326234613935630a316662656439386365326262373930386362316237633161333466326633
+  3563
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    code: int
+    output: str
+
+    @property
+    def report(self) -> list[str]:
+        """Lines of preflight's message, without the copy that the callback prints of a result."""
+        text = self.output.partition("[ERROR]: Task failed: Action failed: Preflight found")[2].partition("\nOrigin:")[
+            0
+        ]
+        return [line[2:] for line in text.splitlines() if line.startswith("- ")]
+
+
+def certificate(names: list[str], key: ec.EllipticCurvePrivateKey) -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(
+        now + datetime.timedelta(days=90)
+    )
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def pem(key: ec.EllipticCurvePrivateKey) -> str:
+    encoding = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return key.private_bytes(*encoding).decode()
+
+
+class Inventories:
+    """Writes small inventories and runs preflight over them."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.root = root
+        self.folder = folder
+
+    def write(
+        self,
+        name: str,
+        env: dict[str, object],
+        *,
+        secrets: dict[str, str | None] | None = None,
+        groups: dict[str, dict[str, dict | None]] | None = None,
+        more: str = "",
+    ) -> Path:
+        """An inventory of one local host, changed as told; a secret that is None is left out."""
+        inventory = self.folder / name
+        variables = inventory / "group_vars" / "all"
+        variables.mkdir(parents=True)
+        hosts = {group: {"localhost": None} for group in GROUPS} | (groups or {})
+        children = {group: {"hosts": members} for group, members in hosts.items() if members is not None}
+        (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}))
+        (variables / "00_shared.yml").symlink_to(self.root / "group_vars" / "shared.yml")
+        base = {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": sys.executable,
+            "stack_name": "hpf-shop",
+            "stack_environment": "prod",
+            "stack_root": str(inventory / "root"),
+            "stack_subnet_prefix": "10.213.201",
+            "stack_docker_free_mb_min": 1,
+            "backend_context": str(self.root / "backend"),
+            "backend_domains": ["shop.example.org"],
+            "nginx_tls_bind_address": "127.0.0.1",
+            "nginx_tls_http_port": free_port(),
+            "nginx_tls_https_port": free_port(),
+        }
+        (variables / "10_env.yml").write_text(yaml.safe_dump(base | env) + more)
+        present = {key: value for key, value in (SECRETS | (secrets or {})).items() if value is not None}
+        (variables / "20_secrets.yml").write_text(yaml.safe_dump(present))
+        return inventory
+
+    def run(self, inventory: Path, *options: str) -> Run:
+        command = [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            str(self.root / "playbooks" / "preflight.yml"),
+            "-i",
+            str(inventory),
+            *options,
+        ]
+        env = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+        env |= {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "COLUMNS": "400"}
+        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, timeout=180, check=False)
+        return Run(done.returncode, done.stdout + done.stderr)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def taken() -> Iterator[int]:
+    """A port on which somebody else listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> Iterator[dict[str, Future[Run]]]:
+    """All runs, by name; two at a time, each started before the first test asks for one."""
+    inventories = Inventories(root, tmp_path_factory.mktemp("inventories"))
+    key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    write = inventories.write
+    written: dict[str, tuple[Path, list[str]]] = {
+        "fine": (write("fine", {}), []),
+        "names": (
+            write(
+                "names",
+                {
+                    "backed_domains": ["a.example.org"],
+                    "postgres_memori": "1g",
+                    "monitoring_url": "https://monitor.example.org",
+                    "nginx_tls_https_port": "https",
+                    "backend_release_commands": "python manage.py migrate",
+                    "backend_static_root": "{{ statics }}/files",
+                    "postgres_networks": [{"name": "n", "ipv4_adress": "192.0.2.1"}],
+                    "backend_env": {"API_TOKEN": IN_ENVIRONMENT},
+                    "backend_secrets": {"api_key": APPLICATION, "mail_password": "changeme"},
+                    "backend_worker_pools": {
+                        "mail": {"concurrency": 2},
+                        "slow": {"queues": ["slow"], "concurrency": 0},
+                    },
+                },
+                secrets={
+                    "secret_redis_broker": None,
+                    "secret_redis_cache": DUPLICATE,
+                    "secret_django_key": DUPLICATE,
+                    "secret_postgres_owner": "changeme",
+                    "secret_postgres_superuser": SHORT,
+                    "secret_backups_cipher": "",
+                },
+                groups={"wokers": {"localhost": None}},
+            ),
+            ["-vvv"],
+        ),
+        "application": (
+            write(
+                "application",
+                {
+                    "stack_name": "cafe",
+                    "stack_subnet_prefix": "127.0.0",
+                    "backend_image": "registry.example.org/shop/web:latest",
+                    "backend_domains": ["https://shop.example.org", "*.example.org", "shop.example.org:8443"],
+                    "backend_env": {"DJANGO_DEBUG": "1"},
+                    "nginx_tls_server_names": ["other.example.org"],
+                    "nginx_tls_certificate_source": "files",
+                    "nginx_tls_certificate": certificate(["shop.example.org"], key),
+                    "nginx_tls_certificate_key": pem(other),
+                    "nginx_tls_http_port": taken,
+                    "stack_docker_free_mb_min": 10**9,
+                },
+                groups={"worker": None},
+            ),
+            [],
+        ),
+        "hosts": (
+            write(
+                "hosts",
+                {
+                    "stack_environment": "production",
+                    "backend_context": "/nonexistent/application",
+                },
+                groups={
+                    "edge": None,
+                    "postgres": {
+                        "localhost": None,
+                        "far": {
+                            "ansible_connection": "ssh",
+                            "ansible_host": "127.0.0.1",
+                            "ansible_port": 1,
+                        },
+                    },
+                    "ungrouped": {"alone": {"ansible_connection": "local"}},
+                },
+                more="secret_postgres_application: %s" % UNDECRYPTABLE,
+                secrets={"secret_postgres_application": None},
+            ),
+            [],
+        ),
+        "context": (
+            write(
+                "context",
+                {
+                    "backend_requirements": "requirements/none.txt",
+                    "stack_environment": "staging",
+                    "backend_domains": [],
+                },
+            ),
+            [],
+        ),
+    }
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        yield {name: pool.submit(inventories.run, path, *options) for name, (path, options) in written.items()}
+
+
+MISTAKES = [
+    ("names", r"backed_domains \(.*10_env.yml:\d+\): looks misspelt; did you mean backend_domains\?"),
+    ("names", r"postgres_memori \(.*10_env.yml:\d+\): unknown variable; did you mean postgres_memory\?"),
+    ("names", r"nginx_tls_https_port = https \(.*\): wrong type or value; it must be of type int"),
+    ("names", r"backend_static_root \(.*\): refers to statics, which is not defined"),
+    ("names", r"backend_release_commands = .*: wrong type or value; it must be of type list of list"),
+    ("names", r"postgres_networks.ipv4_adress .*: unknown key; did you mean ipv4_address\?"),
+    ("names", r"secret_redis_broker: missing; `make secrets ENV=prod` creates a strong one"),
+    ("names", r"secret_redis_cache .*: has the same value as secret_django_key; give each secret a value of its own"),
+    ("names", r"secret_postgres_owner .*: is a placeholder; remove the line and run `make secrets ENV=prod`"),
+    ("names", r"secret_postgres_superuser .*: is shorter than 16 characters"),
+    ("names", r"secret_backups_cipher .*: is empty"),
+    ("names", r"backend_secrets.mail_password .*: is a placeholder; give a real one"),
+    ("names", r"backend_env.API_TOKEN .*: is a secret in the environment; move it to backend_secrets"),
+    ("names", r"backend_worker_pools.mail .*: has no queues"),
+    ("names", r"backend_worker_pools.slow.concurrency = 0 .*: not a positive number"),
+    ("names", r"group wokers: unknown; did you mean worker\?"),
+    ("application", r"stack_name = cafe .*: consists of hexadecimal digits only"),
+    ("application", r"stack_subnet_prefix = 127.0.0 .*: not a private network"),
+    ("application", r"backend_image = registry.example.org/shop/web:latest .*: is tagged latest"),
+    ("application", r"backend_domains = https://shop.example.org .*: is a URL"),
+    ("application", r"backend_domains = \*.example.org .*: is a wildcard"),
+    ("application", r"backend_domains = shop.example.org:8443 .*: has a port"),
+    ("application", r"backend_env.DJANGO_DEBUG = 1 .*: is on outside dev"),
+    ("application", r"nginx_tls_certificate .*: the private key does not belong to the certificate"),
+    ("application", r"nginx_tls_certificate .*: the certificate is for shop.example.org, not for other.example.org"),
+    ("application", r"localhost: nginx_tls_http_port = 127.0.0.1:\d+: taken by a process that listens on 127.0.0.1"),
+    ("application", r"localhost: disk: \d+ MiB free in Docker's directory, 1000000000 are needed"),
+    ("application", r"backend_beat_enabled = true: is on without a worker host"),
+    ("hosts", r"stack_environment = production .*: wrong type or value; it must be one of dev, staging, prod"),
+    ("hosts", r"backend_context = /nonexistent/application .*: no such directory on the controller"),
+    ("hosts", r"secret_postgres_application .*: cannot be decrypted; put the password .* into .vault-password-"),
+    ("hosts", r"far: is unreachable: .*Connection refused"),
+    ("hosts", r"group edge: has no host"),
+    ("hosts", r"group postgres = far, localhost: has 2 hosts where 1 can serve"),
+    ("hosts", r"groups = far, localhost: spread the stack over 2 hosts.*; name the same host in every group"),
+    ("hosts", r"alone: is in no group; put it into one of postgres, redis, web, worker, edge, backups"),
+    ("context", r"backend_requirements = requirements/none.txt .*: no such file in backend_context"),
+    ("context", r"backend_domains = \[\] .*: empty"),
+]
+
+
+@pytest.mark.parametrize(("inventory", "line"), MISTAKES)
+def test_mistake_is_one_line_of_the_report(runs: dict[str, Future[Run]], inventory: str, line: str) -> None:
+    run = runs[inventory].result()
+    found = [text for text in run.report if re.search("^(localhost: )?%s" % line, text)]
+    assert len(found) == 1, run.output
+
+
+@pytest.mark.parametrize("inventory", ["names", "application", "hosts", "context"])
+def test_nothing_but_the_mistakes_is_reported(runs: dict[str, Future[Run]], inventory: str) -> None:
+    run = runs[inventory].result()
+    assert run.code != 0
+    assert len(run.report) == sum(name == inventory for name, _line in MISTAKES), "\n".join(run.report)
+    assert "changed=0" in run.output
+    assert "changed=1" not in run.output
+
+
+def test_a_good_inventory_passes_in_one_short_line(runs: dict[str, Future[Run]]) -> None:
+    run = runs["fine"].result()
+    assert run.code == 0, run.output
+    assert "Preflight found no problem on 1 host." in run.output
+
+
+def test_no_secret_is_printed_at_any_verbosity(runs: dict[str, Future[Run]]) -> None:
+    output = runs["names"].result().output
+    for secret in (*SECRETS.values(), DUPLICATE, SHORT, IN_ENVIRONMENT, APPLICATION):
+        assert secret not in output
