@@ -23,10 +23,8 @@ class FilterModule:
     def filters(self):
         return {
             "container_changes": _guard(container.changes),
-            "container_plan": _guard(container.plan),
-            "container_surplus": _guard(container.surplus),
             "container_oneshot": _guard(container.oneshot),
-            "container_directories": _guard(container.directories),
+            "container_rendered": _guard(container.rendered),
             "container_failure_text": container.failure_text,
             "container_table": container.table,
         }

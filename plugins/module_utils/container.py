@@ -13,6 +13,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 LABEL_PREFIX = "broadcast.stack."
+# The first Engine API that checks a starting container more often than a running one.
+START_INTERVAL_API = (1, 44)
+START_INTERVAL = "1s"
 # Keys of a specification that the runner itself turns into something else; all others are docker_container options.
 OWN_KEYS = ("files", "secrets", "env", "exceptions", "healthy_wait_timeout")
 CONFIG_MOUNT = "/run/config"
@@ -201,6 +204,19 @@ def file_differences(expected: dict[str, dict], observed: dict[str, dict], base:
     return found
 
 
+def rendered(specs, root, managed, user_override, host_uid, names=None):
+    """Rendered directories of the containers with these names (all without): [{container, kind, arguments}].
+
+    The arguments are those of rendered_directory; those of kind secrets are secret.
+    """
+    return [
+        {"container": spec["name"], "kind": kind, "arguments": arguments_of_directory}
+        for spec in plain(specs)
+        if names is None or spec["name"] in names
+        for kind, arguments_of_directory in directories(spec, root, managed, user_override, host_uid).items()
+    ]
+
+
 def runtime_differences(options: dict, container: dict) -> list[str]:
     """Options that can be changed on an existing container by hand, compared with the Engine's view."""
     found = []
@@ -230,9 +246,21 @@ def reasons(spec: dict, options: dict, digest: str, rendered: dict, observation:
     image = observation["images"].get(spec["image"])
     if container["image"] != spec["image"] or (image and image["id"] != container["image_id"]):
         found.insert(0, "image %s instead of %s" % (spec["image"], container["image"]))
-    if container["checksum"] != digest and not found:
-        found.append("specification changed")
+    if container["checksum"] != digest:
+        return found or ["specification changed"]
     return found + (runtime_differences(options, container) if container["status"] == "running" else [])
+
+
+def with_start_interval(options: dict, api_version: str) -> dict:
+    """Options whose health check asks every second while the container starts, where the Engine can.
+
+    Not part of the checksum: a newer Engine is no reason to replace a container.
+    """
+    check = options["healthcheck"]
+    known = tuple(int(part) for part in api_version.split(".")) >= START_INTERVAL_API
+    if not known or "start_period" not in check:
+        return options
+    return {**options, "healthcheck": {**check, "start_interval": START_INTERVAL}}
 
 
 def plan(specs, observation, policy, settings):
@@ -240,8 +268,8 @@ def plan(specs, observation, policy, settings):
 
     specs: list of specifications. observation: result of stack_info. policy: docker_container options of every
     container. settings: {stack, root, user, role, managed}. Returns a list of
-    {name, reasons (list of str), recreate (bool), arguments (of docker_container), directories (kinds present)};
-    no secret is in it. Raises SpecificationError.
+    {name, image, reasons (list of str), arguments (of docker_container), healthy_wait_timeout (seconds)}; no secret
+    is in it. Raises SpecificationError.
     """
     result = []
     root, user = settings["root"], settings["user"]
@@ -251,8 +279,8 @@ def plan(specs, observation, policy, settings):
             raise SpecificationError("%s: a long-lived container needs a healthcheck" % spec["name"])
         options = arguments(spec, policy, root, user)
         digest = checksum(spec, options, settings["managed"])
-        rendered = directories(spec, root, settings["managed"], user, observation["host"]["uid"])
-        why = reasons(spec, options, digest, rendered, observation, root)
+        wished = directories(spec, root, settings["managed"], user, observation["host"]["uid"])
+        why = reasons(spec, options, digest, wished, observation, root)
         container = observation["containers"].get(spec["name"], {})
         recreate = bool(why) and bool(container)
         if not why and container["status"] != "running":
@@ -275,14 +303,13 @@ def plan(specs, observation, policy, settings):
                 "name": spec["name"],
                 "image": spec["image"],
                 "reasons": why,
-                "directories": sorted(rendered),
+                "healthy_wait_timeout": spec.get("healthy_wait_timeout", 120),
                 "arguments": {
-                    **options,
+                    **with_start_interval(options, observation["engine"].get("api_version", "0")),
                     "labels": labels,
                     "env_file": os.path.join(root, spec["name"], "env", "container.env"),
-                    "state": "healthy",
+                    "state": "started",
                     "recreate": recreate,
-                    "healthy_wait_timeout": spec.get("healthy_wait_timeout", 120),
                     # The Engine answers a stop only when the container is gone.
                     "timeout": stop_timeout + 60,
                     # The checksum label decides; a second comparison could only disagree with it.
@@ -304,9 +331,15 @@ def surplus(specs, observation, settings):
 
 
 def changes(specs, observation, policy, settings):
-    """Names of all containers that have to be run, replaced or removed; the arguments are those of plan."""
-    planned = [step["name"] for step in plan(specs, observation, policy, settings)]
-    return planned + surplus(specs, observation, settings)
+    """What has to be done on a host, {run (see plan), remove (names)} in a list; empty when nothing differs.
+
+    The arguments are those of plan. A list, since the items of a loop are templated once, variables at every use.
+    """
+    found = {
+        "run": plan(specs, observation, policy, settings),
+        "remove": surplus(specs, observation, settings),
+    }
+    return [found] if found["run"] or found["remove"] else []
 
 
 def oneshot(spec, policy, settings):
@@ -327,15 +360,14 @@ def oneshot(spec, policy, settings):
     }
 
 
-def failure_text(results, logs):
-    """One readable message from the failed ones of docker_container's loop results and the last log lines."""
+def failure_text(waited, logs):
+    """One readable message about the containers that stack_info waited for in vain; empty when all are healthy."""
     blocks = []
-    for result in results:
-        if not result.get("failed"):
+    for name, outcome in waited.items():
+        if outcome == "healthy":
             continue
-        name = result["__container_item"]["name"]
         last = logs.get(name) or {}
-        lines = ["%s: %s" % (name, result.get("msg", "failed"))]
+        lines = ["%s did not become healthy: %s" % (name, outcome)]
         if last:
             killed = ", killed for lack of memory" if last["oom_killed"] else ""
             lines.append("status: %s, exit code %s%s" % (last["status"], last["exit_code"], killed))

@@ -38,6 +38,18 @@ options:
     description: Number of log lines per container.
     type: int
     default: 30
+  healthy:
+    description:
+      - Containers to wait for before observing, each with the seconds after which waiting for it is given up. All
+        timeouts run from the start of the module. It is also given up when a container is unhealthy, has ended for
+        good, or ended and was restarted O(restarts) times meanwhile.
+      - Logs of those that did not become healthy are returned as if named in O(logs).
+    type: dict
+    default: {}
+  restarts:
+    description: Number of restarts during the wait that are put up with.
+    type: int
+    default: 5
 attributes:
   check_mode:
     description: Changes nothing.
@@ -79,6 +91,11 @@ networks:
   description: Network name to C(internal) and C(subnet).
   returned: always
   type: dict
+waited:
+  description: Containers of O(healthy) and what became of them, V(healthy) or the reason why not.
+  returned: always
+  type: dict
+  sample: {shop-web: healthy, shop-beat: ended with exit code 1}
 volumes:
   description: Volume names.
   returned: always
@@ -260,7 +277,49 @@ def container_log(engine, name, lines):
     }
 
 
-def observe(stack, root, paths, docker_host, logs, log_lines):
+def health_outcome(detail, restarts, restarts_before):
+    """Why waiting for a container's health is over, V(healthy) or a reason; empty while it can still become healthy."""
+    state = detail["State"]
+    health = (state.get("Health") or {}).get("Status", "")
+    if state["Status"] == "running" and health in ("healthy", "none", ""):
+        return "healthy"
+    if state["Status"] in ("exited", "dead") and not state.get("Restarting"):
+        return "ended with exit code %s" % state.get("ExitCode", 0)
+    if detail.get("RestartCount", 0) - restarts_before >= restarts:
+        return "ended and was restarted %d times" % restarts
+    if health == "unhealthy" and state["Status"] == "running":
+        return "unhealthy"
+    return ""
+
+
+def wait_healthy(engine, healthy, restarts, pause=0.5):
+    """Container name to V(healthy) or the reason why waiting was given up. healthy: name to seconds."""
+    started = time.monotonic()
+    outcomes, before = {}, {}
+    while len(outcomes) < len(healthy):
+        for name, seconds in healthy.items():
+            if name in outcomes:
+                continue
+            try:
+                detail = engine.get("/containers/%s/json" % name)
+            except EngineError as error:
+                outcomes[name] = str(error)
+                continue
+            found = health_outcome(detail, restarts, before.setdefault(name, detail.get("RestartCount", 0)))
+            if not found and time.monotonic() - started > float(seconds):
+                found = "still %s after %s seconds" % (
+                    (detail["State"].get("Health") or {}).get("Status", detail["State"]["Status"]),
+                    seconds,
+                )
+            if found:
+                outcomes[name] = found
+        if len(outcomes) < len(healthy):
+            time.sleep(pause)
+    return {name: outcomes[name] for name in healthy}
+
+
+def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts):
+    waited = wait_healthy(Engine(docker_host), healthy, restarts) if healthy else {}
     installed = bool(shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/bin:/usr/bin"))
     result = {
         "engine": {"installed": installed, "running": False, "error": ""},
@@ -279,6 +338,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines):
         "networks": {},
         "volumes": [],
         "logs": {},
+        "waited": waited,
     }
     try:
         engine = Engine(docker_host)
@@ -317,7 +377,8 @@ def observe(stack, root, paths, docker_host, logs, log_lines):
         subnets = [config.get("Subnet", "") for config in (entry.get("IPAM") or {}).get("Config") or []]
         result["networks"][entry["Name"]] = {"internal": entry["Internal"], "subnet": subnets[0] if subnets else ""}
     result["volumes"] = sorted(entry["Name"] for entry in engine.get("/volumes").get("Volumes") or [])
-    result["logs"] = {name: container_log(engine, name, log_lines) for name in logs}
+    failed = [name for name, outcome in waited.items() if outcome != "healthy"]
+    result["logs"] = {name: container_log(engine, name, log_lines) for name in logs + failed}
     return result
 
 
@@ -330,12 +391,14 @@ def main():
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
             "logs": {"type": "list", "elements": "str", "default": []},
             "log_lines": {"type": "int", "default": 30},
+            "healthy": {"type": "dict", "default": {}},
+            "restarts": {"type": "int", "default": 5},
         },
         supports_check_mode=True,
     )
     try:
         module.exit_json(changed=False, **observe(**module.params))
-    except (EngineError, http.client.HTTPException) as error:
+    except (EngineError, OSError, http.client.HTTPException) as error:
         module.fail_json(msg="The Docker Engine refused to be observed: %s" % error)
 
 

@@ -53,6 +53,7 @@ def host(spec=SPEC, **container_changes):
         **container_changes,
     }
     return {
+        "engine": {"running": True, "error": "", "api_version": "1.41"},
         "host": {"uid": 0},
         "files": files,
         "containers": {spec["name"]: state},
@@ -136,6 +137,39 @@ def test_a_state_file_of_a_role_is_no_drift():
     assert plan(observation) == []
 
 
+def test_a_changed_limit_is_no_change_by_hand():
+    (step,) = plan(host(), {**SPEC, "memory": "128m"})
+    assert step["reasons"] == ["specification changed"]
+
+
+def test_nothing_to_do_is_no_step_and_all_there_is_to_do_is_one():
+    assert container.changes([SPEC], host(), POLICY, SETTINGS) == []
+    observation = host()
+    observation["containers"]["shop-old"] = {"stack": "shop", "role": "web"}
+    assert container.changes([SPEC], observation, POLICY, SETTINGS) == [{"run": [], "remove": ["shop-old"]}]
+
+
+@pytest.mark.parametrize(("api", "expected"), [("1.43", None), ("1.44", "1s"), ("1.100", "1s")])
+def test_a_starting_container_is_asked_every_second_where_the_engine_can(api, expected):
+    spec = {**SPEC, "healthcheck": {"test": ["CMD", "true"], "start_period": "30s"}}
+    observation = {**host(), "containers": {}, "engine": {"api_version": api}}
+    (step,) = plan(observation, spec)
+    assert step["arguments"]["healthcheck"].get("start_interval") == expected
+    # Another Engine is no reason to replace a container.
+    assert plan({**host(spec), "engine": {"api_version": api}}, spec) == []
+
+
+def test_directories_are_rendered_for_the_containers_that_are_run():
+    other = {**SPEC, "name": "shop-other", "secrets": {}}
+    found = container.rendered([SPEC, other], "/srv/shop", "Ansible managed", "", 0, ["shop-web"])
+    assert [(entry["container"], entry["kind"]) for entry in found] == [
+        ("shop-web", "env"),
+        ("shop-web", "config"),
+        ("shop-web", "secrets"),
+    ]
+    assert found[2]["arguments"]["secret"] is True
+
+
 def test_no_secret_is_in_the_plan():
     (step,) = plan({**host(), "containers": {}}, {**SPEC, "secrets": {"key": "canary-value"}})
     assert "canary-value" not in repr(step)
@@ -190,16 +224,21 @@ def test_a_one_off_container_runs_to_its_end_and_is_removed():
 
 
 def test_a_failure_shows_the_last_log_lines():
-    results = [{"failed": True, "msg": "Timeout", "__container_item": {"name": "shop-web"}}, {"changed": True}]
+    waited = {"shop-web": "unhealthy", "shop-beat": "healthy"}
     last = {"status": "running", "exit_code": 0, "oom_killed": True, "health": "refused", "log": ["boom"]}
-    text = container.failure_text(results, {"shop-web": last})
-    for part in ("shop-web: Timeout", "lack of memory", "last health check: refused", "  boom"):
+    text = container.failure_text(waited, {"shop-web": last})
+    for part in (
+        "shop-web did not become healthy: unhealthy",
+        "lack of memory",
+        "last health check: refused",
+        "  boom",
+    ):
         assert part in text
+    assert "shop-beat" not in text
 
 
 def test_the_status_table_lists_the_stacks_containers_only():
     observation = host(restarts=2, published=[443, 80])
-    observation["engine"] = {"running": True, "error": ""}
     observation["containers"]["foreign"] = {"stack": ""}
     header, row = container.table(observation, "shop")
     assert header.split() == ["CONTAINER", "STATE", "IMAGE", "RESTARTS", "PORTS"]

@@ -35,7 +35,7 @@ def test_files_are_hashed_with_owner_and_mode(tmp_path):
 
 
 def test_a_host_without_an_engine_is_observed(tmp_path):
-    seen = stack_info.observe("shop", str(tmp_path), [], "unix://%s/absent.sock" % tmp_path, [], 5)
+    seen = stack_info.observe("shop", str(tmp_path), [], "unix://%s/absent.sock" % tmp_path, [], 5, {}, 5)
     assert seen["engine"]["running"] is False
     assert "absent.sock" in seen["engine"]["error"]
     assert seen["host"]["memory_mb"] > 0
@@ -44,7 +44,56 @@ def test_a_host_without_an_engine_is_observed(tmp_path):
 
 def test_only_unix_sockets_are_observed():
     with pytest.raises(stack_info.EngineError, match="only unix://"):
-        stack_info.observe("shop", "/nonexistent", [], "tcp://192.0.2.1:2375", [], 5)
+        stack_info.observe("shop", "/nonexistent", [], "tcp://192.0.2.1:2375", [], 5, {}, 5)
+
+
+def container(status="running", health="starting", restarts=0, **state):
+    return {"State": {"Status": status, "Health": {"Status": health}, **state}, "RestartCount": restarts}
+
+
+@pytest.mark.parametrize(
+    ("detail", "outcome"),
+    [
+        (container(), ""),
+        (container(health="healthy"), "healthy"),
+        (container(health="unhealthy"), "unhealthy"),
+        (container("restarting", "unhealthy", restarts=2, Restarting=True), ""),
+        (container("restarting", restarts=5, Restarting=True), "ended and was restarted 5 times"),
+        (container("exited", ExitCode=3), "ended with exit code 3"),
+        ({"State": {"Status": "running"}}, "healthy"),
+    ],
+)
+def test_waiting_ends_when_the_outcome_is_known(detail, outcome):
+    assert stack_info.health_outcome(detail, 5, 0) == outcome
+
+
+class Engine:
+    """Answers with one detail after the other per container, the last one for ever."""
+
+    def __init__(self, **details):
+        self.details = details
+
+    def get(self, path):
+        name = path.split("/")[2]
+        if name not in self.details:
+            raise stack_info.EngineError("404: no such container: %s" % name)
+        found = self.details[name]
+        return found.pop(0) if len(found) > 1 else found[0]
+
+
+def test_all_containers_are_waited_for_at_once_and_each_gets_its_outcome():
+    engine = Engine(web=[container(), container(health="healthy")], slow=[container()])
+    healthy = {"web": 60, "slow": 0, "absent": 60}
+    assert stack_info.wait_healthy(engine, healthy, restarts=5, pause=0) == {
+        "web": "healthy",
+        "slow": "still starting after 0 seconds",
+        "absent": "404: no such container: absent",
+    }
+
+
+def test_restarts_before_the_wait_do_not_count():
+    engine = Engine(web=[container(restarts=9), container(restarts=9), container(health="healthy", restarts=10)])
+    assert stack_info.wait_healthy(engine, {"web": 60}, restarts=5, pause=0) == {"web": "healthy"}
 
 
 def test_routes_are_read_from_the_kernels_table(tmp_path):
