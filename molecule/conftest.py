@@ -20,9 +20,12 @@ def scenario() -> Path:
     return Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 
 
-@pytest.fixture(scope="session")
-def play() -> Play:
-    """Run a playbook on the instances, with further arguments and variables; the result holds all it printed."""
+@pytest.fixture
+def play(host: object) -> Play:
+    """Run a playbook on the instances, with further arguments and variables; the result holds all it printed.
+
+    It asks for host because pytest groups the tests that use a parametrised fixture: one without it would change places.
+    """
 
     def run(playbook: Path, *arguments: str, **variables: object) -> subprocess.CompletedProcess:
         inventories = [SHARED / "inventory", os.environ["MOLECULE_INVENTORY_FILE"]]
@@ -38,7 +41,7 @@ def play() -> Play:
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def converge(play: Play, scenario: Path) -> Play:
     """Run the scenario's converge playbook once more, with other variables."""
     own = scenario / "converge.yml"

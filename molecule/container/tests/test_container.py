@@ -59,7 +59,7 @@ def test_a_change_recreates_the_container_and_says_why(inspect, converge, change
     before = inspect()["Id"]
     done = converge(**changes)
     assert done.returncode == 0, done.stdout
-    assert reason in done.stdout
+    assert reason in done.stdout, done.stdout
     assert "canary-probe-key-rotated" not in done.stdout
     assert inspect()["Id"] != before
 
@@ -92,7 +92,7 @@ def test_what_was_changed_by_hand_is_seen_and_mended(host, inspect, converge, co
     host.check_output(command)
     done = converge()
     assert done.returncode == 0, done.stdout
-    assert reason in done.stdout
+    assert reason in done.stdout, done.stdout
     assert inspect()["State"]["Health"]["Status"] == "healthy"
     assert inspect()["HostConfig"]["Memory"] == 32 * 2**20
 
