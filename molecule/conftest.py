@@ -24,7 +24,7 @@ def scenario() -> Path:
 def play(host: object) -> Play:
     """Run a playbook on the instances, with further arguments and variables; the result holds all it printed.
 
-    It asks for host because pytest groups the tests that use a parametrised fixture: one without it would change places.
+    It asks for host, since pytest groups the tests that use a parametrised fixture: one without it changes places.
     """
 
     def run(playbook: Path, *arguments: str, **variables: object) -> subprocess.CompletedProcess:

@@ -122,7 +122,7 @@ def checksum(spec: dict, arguments: dict, managed: str) -> str:
 
 
 def directories(spec: dict, root: str, managed: str, user_override: str, host_uid: int) -> dict[str, dict]:
-    """Rendered directories of a container by kind, as arguments of rendered_directory."""
+    """Rendered directories of a container by kind, as rendered_directories takes them."""
     spec = normalise(spec)
     uid, gid = owner(spec, user_override)
     base = os.path.join(root, spec["name"])
@@ -154,7 +154,6 @@ def directories(spec: dict, root: str, managed: str, user_override: str, host_ui
             "gid": gid,
             "directory_mode": "0500",
             "mode": "0400",
-            "secret": True,
         }
     return found
 
@@ -205,16 +204,16 @@ def file_differences(expected: dict[str, dict], observed: dict[str, dict], base:
 
 
 def rendered(specs, root, managed, user_override, host_uid, names=None):
-    """Rendered directories of the containers with these names (all without): [{container, kind, arguments}].
+    """Directories of the containers with these names (all without), as rendered_directories takes them.
 
-    The arguments are those of rendered_directory; those of kind secrets are secret.
+    Returns {open, secret}, two lists.
     """
-    return [
-        {"container": spec["name"], "kind": kind, "arguments": arguments_of_directory}
-        for spec in plain(specs)
-        if names is None or spec["name"] in names
-        for kind, arguments_of_directory in directories(spec, root, managed, user_override, host_uid).items()
-    ]
+    found = {"open": [], "secret": []}
+    for spec in plain(specs):
+        if names is None or spec["name"] in names:
+            for kind, directory in directories(spec, root, managed, user_override, host_uid).items():
+                found["secret" if kind == "secrets" else "open"].append(directory)
+    return found
 
 
 def runtime_differences(options: dict, container: dict) -> list[str]:
@@ -268,8 +267,8 @@ def plan(specs, observation, policy, settings):
 
     specs: list of specifications. observation: result of stack_info. policy: docker_container options of every
     container. settings: {stack, root, user, role, managed}. Returns a list of
-    {name, image, reasons (list of str), arguments (of docker_container), healthy_wait_timeout (seconds)}; no secret
-    is in it. Raises SpecificationError.
+    {name, image, reasons (list of str), secrets (whether there are any), arguments (of docker_container),
+    healthy_wait_timeout (seconds)}; no secret is in it. Raises SpecificationError.
     """
     result = []
     root, user = settings["root"], settings["user"]
@@ -303,6 +302,7 @@ def plan(specs, observation, policy, settings):
                 "name": spec["name"],
                 "image": spec["image"],
                 "reasons": why,
+                "secrets": "secrets" in wished,
                 "healthy_wait_timeout": spec.get("healthy_wait_timeout", 120),
                 "arguments": {
                     **with_start_interval(options, observation["engine"].get("api_version", "0")),

@@ -162,12 +162,10 @@ def test_a_starting_container_is_asked_every_second_where_the_engine_can(api, ex
 def test_directories_are_rendered_for_the_containers_that_are_run():
     other = {**SPEC, "name": "shop-other", "secrets": {}}
     found = container.rendered([SPEC, other], "/srv/shop", "Ansible managed", "", 0, ["shop-web"])
-    assert [(entry["container"], entry["kind"]) for entry in found] == [
-        ("shop-web", "env"),
-        ("shop-web", "config"),
-        ("shop-web", "secrets"),
-    ]
-    assert found[2]["arguments"]["secret"] is True
+    assert {kind: [entry["path"] for entry in entries] for kind, entries in found.items()} == {
+        "open": ["/srv/shop/shop-web/env", "/srv/shop/shop-web/config"],
+        "secret": ["/srv/shop/shop-web/secrets"],
+    }
 
 
 def test_no_secret_is_in_the_plan():

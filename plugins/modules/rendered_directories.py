@@ -1,40 +1,46 @@
 #!/usr/bin/python
 # MIT License (see LICENSE)
-"""Write all rendered files of a container in one module execution."""
+"""Write all rendered files of some containers in one module execution."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: rendered_directory
-short_description: Own the content of a directory
+module: rendered_directories
+short_description: Own the content of directories
 description:
-  - Writes a set of files below a directory in one call, each atomically, with owner and mode, and removes files that
+  - Writes sets of files below directories in one call, each atomically, with owner and mode, and removes files that
     are not in the set. A loop over M(ansible.builtin.copy) costs two module executions a file instead.
 options:
-  path:
-    description: The directory; created with its parents.
-    type: path
+  directories:
+    description: The directories and what is in them.
+    type: list
+    elements: dict
     required: true
-  files:
-    description: Relative path to text content.
-    type: dict
-    required: true
-  uid:
-    description: Owner of the directory and its files.
-    type: int
-    required: true
-  gid:
-    description: Group of the directory and its files.
-    type: int
-    required: true
-  directory_mode:
-    description: Mode of the directory and of folders in it, octal.
-    type: str
-    default: "0755"
-  mode:
-    description: Mode of the files, octal.
-    type: str
-    default: "0644"
+    suboptions:
+      path:
+        description: The directory; created with its parents.
+        type: path
+        required: true
+      files:
+        description: Relative path to text content.
+        type: dict
+        required: true
+      uid:
+        description: Owner of the directory and its files.
+        type: int
+        required: true
+      gid:
+        description: Group of the directory and its files.
+        type: int
+        required: true
+      directory_mode:
+        description: Mode of the directory and of folders in it, octal.
+        type: str
+        default: "0755"
+      mode:
+        description: Mode of the files, octal.
+        type: str
+        default: "0644"
   secret:
     description: The contents are secret; nothing of them is returned, not even with C(--diff).
     type: bool
@@ -51,16 +57,17 @@ author: The broadcast.stack authors
 
 EXAMPLES = r"""
 - name: Write the configuration
-  broadcast.stack.rendered_directory:
-    path: /opt/shop/containers/shop-nginx/config
-    files: {nginx.conf: "events {}\n"}
-    uid: 10004
-    gid: 10004
+  broadcast.stack.rendered_directories:
+    directories:
+      - path: /opt/shop/containers/shop-nginx/config
+        files: {nginx.conf: "events {}\n"}
+        uid: 10004
+        gid: 10004
 """
 
 RETURN = r"""
 written:
-  description: Files whose content, owner or mode changed.
+  description: Paths whose content, owner or mode changed.
   returned: always
   type: list
   elements: str
@@ -157,45 +164,65 @@ def converge(directory, files, check_mode):
     return written or folders, removed, before
 
 
+def inside(path, files):
+    """files with normalised names; raises ValueError for names that leave the directory."""
+    normalised = {os.path.normpath(name): content for name, content in files.items()}
+    escaping = [name for name in normalised if name.startswith(("..", "/"))]
+    if escaping:
+        raise ValueError("File names must stay inside %s: %s" % (path, ", ".join(escaping)))
+    return normalised
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
-            "path": {"type": "path", "required": True},
-            "files": {"type": "dict", "required": True},
-            "uid": {"type": "int", "required": True},
-            "gid": {"type": "int", "required": True},
-            "directory_mode": {"type": "str", "default": "0755"},
-            "mode": {"type": "str", "default": "0644"},
+            "directories": {
+                "type": "list",
+                "elements": "dict",
+                "required": True,
+                "options": {
+                    "path": {"type": "path", "required": True},
+                    "files": {"type": "dict", "required": True},
+                    "uid": {"type": "int", "required": True},
+                    "gid": {"type": "int", "required": True},
+                    "directory_mode": {"type": "str", "default": "0755"},
+                    "mode": {"type": "str", "default": "0644"},
+                },
+            },
             # The values are censored by the task's no_log; the flag only steers the diff.
             "secret": {"type": "bool", "default": False, "no_log": False},
         },
         supports_check_mode=True,
     )
-    params = module.params
-    files = {os.path.normpath(name): content for name, content in params["files"].items()}
-    escaping = [name for name in files if name.startswith(("..", "/"))]
-    if escaping:
-        module.fail_json(msg="File names must stay inside the directory: %s" % ", ".join(escaping))
-    directory = Directory(params["path"], params["uid"], params["gid"], params["directory_mode"], params["mode"])
+    wished = module.params["directories"]
+    result = {"written": [], "removed": [], "diff": []}
     try:
-        written, removed, before = converge(directory, files, module.check_mode)
-    except PermissionError as error:
-        module.fail_json(
-            msg="%s. Files must belong to %s:%s, the user of the container; run as root (become) or set "
-            "container_user to your own uid:gid." % (error, params["uid"], params["gid"])
-        )
-    result = {"changed": bool(written or removed), "written": written, "removed": removed}
-    if not params["secret"]:
-        result["diff"] = [
+        contents = [inside(entry["path"], entry["files"]) for entry in wished]
+    except ValueError as error:
+        module.fail_json(msg=str(error))
+    for entry, files in zip(wished, contents):  # noqa: B905 (strict= is newer than the Pythons of supported hosts)
+        directory = Directory(entry["path"], entry["uid"], entry["gid"], entry["directory_mode"], entry["mode"])
+        try:
+            written, removed, before = converge(directory, files, module.check_mode)
+        except PermissionError as error:
+            module.fail_json(
+                msg="%s. Files must belong to %s:%s, the user of the container; run as root (become) or set "
+                "container_user to your own uid:gid." % (error, entry["uid"], entry["gid"])
+            )
+        for kind, names in (("written", written), ("removed", removed)):
+            result[kind] += [os.path.join(directory.path, name) for name in names]
+        result["diff"] += [
             {
-                "before_header": name,
-                "after_header": name,
+                "before_header": os.path.join(directory.path, name),
+                "after_header": os.path.join(directory.path, name),
                 "before": before.get(name) or "",
                 "after": files.get(name, ""),
             }
-            for name in [n for n in written if n in files] + removed
+            for name in [name for name in written if name in files] + removed
         ]
-    module.exit_json(**result)
+    if module.params["secret"]:
+        del result["diff"]
+    module.exit_json(changed=bool(result["written"] or result["removed"]), **result)
 
 
 if __name__ == "__main__":
