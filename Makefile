@@ -12,8 +12,8 @@ ENV ?= dev
 STACK ?= broadcast
 # Further options for ansible-playbook, for example ARGS="--check".
 ARGS ?=
-# Scenarios that run at once in `make test-molecule`.
-JOBS ?= 2
+# Scenarios that run at once in `make test-molecule`. They wait a lot, so three keep two processors busy.
+JOBS ?= 3
 # Set on some build machines; it makes every module start compile its code anew.
 unexport PYTHONDONTWRITEBYTECODE
 
