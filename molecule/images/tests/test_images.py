@@ -62,6 +62,14 @@ def test_the_image_has_no_package_manager_and_no_compiler(host, delivered):
         assert found.stdout == ""
 
 
+def test_every_program_and_library_finds_its_libraries(host, delivered):
+    for reference in delivered:
+        command = r"find / -xdev -type f -size +4k \( -perm -u+x -o -name \*.so\* \) -exec ldd {} + 2> /dev/null"
+        found = host.run(f"docker run --rm --network none --user 0 {reference} bash -c %s", command)
+        assert "libc.so.6 => " in found.stdout
+        assert "=> not found" not in found.stdout, reference
+
+
 def test_no_program_gains_privileges(host, delivered):
     for reference in delivered:
         command = f"docker run --rm --network none --user 0 {reference} find / -xdev -perm /6000 -type f"
