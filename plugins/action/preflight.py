@@ -8,6 +8,7 @@ import pathlib
 import re
 import time
 import typing as t
+from urllib.parse import quote
 
 import yaml
 from ansible.errors import AnsibleError
@@ -26,6 +27,8 @@ except ImportError:
 COLLECTION = pathlib.Path(__file__).resolve().parents[2]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 UNSET = object()
+# Filled by hand, even where a part of them is a template.
+OWN_SECRETS = ("backend_secrets", "backend_secret_env", "backend_release_secrets")
 UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
 
@@ -58,6 +61,12 @@ class Specifications:
             entries = load_yaml(path)["argument_specs"]
             self.roles[path.parts[-3]] = entries["main"]["options"]
             self.known.update(name for entry in entries.values() for name in entry.get("options") or {})
+        # The names of pools and commands are free, so the role has what one may say beside its variables.
+        role = load_yaml(root / "roles" / "celery_worker" / "vars" / "main.yml")
+        self.entries: dict[str, dict[str, dict]] = {
+            "backend_worker_pools": role["__celery_worker_pool_options"],
+            "backend_periodic_commands": role["__celery_worker_periodic_options"],
+        }
         # The wiring may define helpers that no role takes.
         wiring = root / "group_vars" / "shared.yml"
         if wiring.is_file():
@@ -209,9 +218,12 @@ class ActionModule(ActionBase):
         for host in hosts[:1]:
             pools = host.get("backend_worker_pools", self.specs.stack)
             beat = host.get("backend_beat_enabled", self.specs.stack)
+            periodic = host.get("backend_periodic_commands", self.specs.stack)
             workers = self.inventory_groups.get("worker", [])
-            if isinstance(pools, dict) and beat is not None:
-                problems += checks.worker_problems(checks.truthy(beat), list(pools), workers)
+            if isinstance(pools, dict) and isinstance(periodic, dict) and beat is not None:
+                problems += checks.worker_problems(checks.truthy(beat), list(pools), workers, list(periodic))
+            uses = host.get("backend_redis_uses", self.specs.stack)
+            problems += checks.service_problems(self.inventory_groups, host.raw, uses if isinstance(uses, dict) else {})
         return problems
 
     @staticmethod
@@ -245,8 +257,8 @@ class ActionModule(ActionBase):
         value = host.get(name, self.specs.stack)
         return int(value) if str(value).isdigit() else self.specs.stack[name]["default"]
 
-    def listed(self, host: HostVariables, name: str) -> list[str]:
-        value = host.get(name, self.specs.stack)
+    def listed(self, host: HostVariables, name: str, options: dict[str, dict] | None = None) -> list[str]:
+        value = host.get(name, options or self.specs.stack)
         return value if isinstance(value, list) else []
 
     def host_problems(self, host: HostVariables, play_hosts: list[str]) -> list[Problem]:
@@ -263,7 +275,7 @@ class ActionModule(ActionBase):
         problems += self.secret_problems(host, options, environment, broken)
         problems += self.application_problems(host, options, environment, broken)
         # What a variable with a problem brings down with it is no further problem.
-        reported = {problem.subject.partition(".")[0] for problem in problems if not problem.warning}
+        reported = {checks.variable_of(problem.subject) for problem in problems if not problem.warning}
         problems += self.template_problems(host, options, environment, reported)
         problems = self.located(host, problems)
         if host.name in play_hosts:
@@ -281,7 +293,7 @@ class ActionModule(ActionBase):
         keys = {key: key for key in host.raw}
         located = []
         for problem in problems:
-            name = problem.subject.partition(".")[0]
+            name = checks.variable_of(problem.subject)
             if not problem.origin and name in host.raw:
                 # The key's place is that of its first definition, which only an unknown name surely has not overridden.
                 origin = origin_of(host.raw[name]) or ("" if name in self.specs.known else origin_of(keys[name]))
@@ -304,7 +316,7 @@ class ActionModule(ActionBase):
         for name, option in options.items():
             found: list[Problem] = []
             if name not in host.raw:
-                if option.get("required"):
+                if option.get("required") and self.needed(host, name, options):
                     found = [checks.missing_variable(name, option, environment)]
             elif host.fails(name):
                 broken.add(name)
@@ -319,7 +331,13 @@ class ActionModule(ActionBase):
                 problems += found
         # A variable that only passes on another's value passes on its fault as well.
         inherited = {name for name in broken if checks.closure(name, host.raw) & broken - {name}}
-        return broken, [problem for problem in problems if problem.subject.partition(".")[0] not in inherited]
+        return broken, [problem for problem in problems if checks.variable_of(problem.subject) not in inherited]
+
+    @staticmethod
+    def needed(host: HostVariables, name: str, options: dict[str, dict]) -> bool:
+        """A secret that nothing on the host refers to is one of a service that the stack does without."""
+        others = [other for other in options if other in host.raw] if name.startswith("secret_") else []
+        return not others or any(name in checks.closure(other, host.raw) for other in others)
 
     def option_problems(self, name: str, value: t.Any, option: dict[str, t.Any]) -> list[Problem]:
         """Judged once for all hosts that share an outcome, which is why the object and not its value is the key."""
@@ -348,7 +366,7 @@ class ActionModule(ActionBase):
                 elif path == name:
                     if not checks.references(host.raw[name]) and text:
                         ours[path] = str(text)
-                elif not checks.references(host.raw[name]) or name == "backend_secrets":
+                elif not checks.references(host.raw[name]) or name in OWN_SECRETS:
                     extra[path] = str(text)
         for name in [name for name, text in ours.items() if "-----BEGIN" in text]:
             # Keys and certificates are judged by what they are for.
@@ -358,32 +376,30 @@ class ActionModule(ActionBase):
     def application_problems(
         self, host: HostVariables, options: dict[str, dict], environment: str, broken: set[str]
     ) -> list[Problem]:
-        problems: list[Problem] = []
-
-        def judge(name: str, check: t.Callable[..., list[Problem]], *arguments: t.Any) -> None:
-            value = host.get(name, options) if name not in broken else None
-            if value is not None:
-                problems.extend(check(value, *arguments))
-
-        judge("stack_name", checks.stack_name_problems)
-        judge("stack_subnet_prefix", checks.subnet_prefix_problems)
-        judge("backend_domains", checks.domain_problems)
-        judge("backend_env", checks.environment_problems, environment)
-        judge("backend_worker_pools", checks.pool_problems)
-        if "images_catalog" not in checks.closure("backend_image", host.raw):
-            judge("backend_image", checks.image_problems, environment)
-        else:
-            requirements = {"backend_requirements": host.get("backend_requirements", options)}
-            if host.get("backend_target", options) == "dev":
-                requirements["backend_requirements_dev"] = host.get("backend_requirements_dev", options)
-            files = {name: path for name, path in requirements.items() if name not in broken and path}
-            judge("backend_context", checks.context_problems, files)
+        # Those of Redis are judged with the application's uses of them wherever it runs.
+        names = [name for name in (*self.specs.stack, "redis_instances") if name not in broken]
+        values = {name: value for name in names if (value := host.get(name, options)) is not None}
+        values["stack_environment"] = environment
+        secrets = {
+            name: str(host.values[name])
+            for name in host.raw
+            if name.startswith("secret_") and name not in broken and not host.fails(name)
+        }
+        self.secret_values.update(form for secret in secrets.values() for form in (secret, quote(secret, safe="")))
+        problems = checks.application_problems(values, options, self.specs.entries, secrets)
+        if "backend_redis_uses" in values:
+            problems += checks.redis_reference_problems(host.raw, values["backend_redis_uses"])
+        faulty = {checks.variable_of(problem.subject) for problem in problems}
+        problems = [one for one in problems if not checks.passed_on(one.subject, host.raw, faulty)]
         if host.get("nginx_tls_certificate_source", options) == "files":
-            names = ("nginx_tls_certificate", "nginx_tls_certificate_key", "nginx_tls_server_names")
-            values = [host.get(name, options) for name in names if name not in broken]
-            remedy = "give the pair that belongs to your domains"
-            if len(values) == len(names) and None not in values:
-                problems += [Problem(names[0], sentence, remedy) for sentence in certificate_problems(*values)]
+            names = ["nginx_tls_certificate", "nginx_tls_certificate_key", "nginx_tls_server_names"]
+            served = [host.get(name, options) for name in names if name not in broken]
+            if len(served) == len(names) and None not in served:
+                certificate, key, server_names = served
+                server_names = server_names + self.listed(host, "nginx_tls_redirect_names", options)
+                remedy = "give the pair that belongs to your domains"
+                sentences = certificate_problems(certificate, key, server_names)
+                problems += [Problem(names[0], sentence, remedy) for sentence in sentences]
         return problems
 
     def template_problems(

@@ -24,6 +24,7 @@ class FilterModule:
         return {
             "container_changes": _guard(container.changes),
             "container_oneshot": _guard(container.oneshot),
+            "container_missing_volumes": _guard(container.missing_volumes),
             "container_rendered": _guard(container.rendered),
             "container_failure_text": container.failure_text,
             "container_table": container.table,

@@ -3,20 +3,21 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping
 
 
 def image_builds(catalog: Mapping[str, Mapping], wanted: Iterable[str], present: Iterable[str]) -> list[dict]:
     """The images to build, parents first: what is wanted and not present, and the parents that this takes.
 
-    The builder is built again whenever anything is: it carries the mirrors and certificates of this run. Its layers are
+    A builder is built again whenever anything of it is: it carries the mirrors and certificates of this run. Its layers are
     cached, so that costs nothing when they are the same.
     """
     present = set(present)
     needed: set[str] = set()
 
     def need(name: str) -> None:
-        if name in needed or (catalog[name]["reference"] in present and name != "builder"):
+        if name in needed or (catalog[name]["reference"] in present and not name.endswith("builder")):
             return
         needed.add(name)
         for parent in catalog[name]["parents"]:
@@ -41,8 +42,18 @@ def image_differences(hosts: Mapping[str, Mapping[str, Mapping]], references: It
     return lines
 
 
+def build_failure(message: str, lines: int = 40) -> str:
+    """The reason and the last lines of the log, from the message that docker_image fails with."""
+    reason, _separator, rest = message.partition(", logs: ")
+    try:
+        log = [line.rstrip() for line in ast.literal_eval(rest) if line.strip()]
+    except (SyntaxError, ValueError):
+        return message
+    return "\n".join([reason.partition("message: ")[2] or reason, *("  " + line for line in log[-lines:])])
+
+
 class FilterModule:
     """Filters of the role images."""
 
     def filters(self) -> dict:
-        return {"image_builds": image_builds, "image_differences": image_differences}
+        return {"build_failure": build_failure, "image_builds": image_builds, "image_differences": image_differences}

@@ -23,8 +23,9 @@ options:
     required: true
   application:
     description:
-      - The Django project, with C(context) (folder), C(target) (C(prod) or C(dev)) and C(args) (build arguments of
-        docker/django/Dockerfile). With an empty C(context) the catalog has no C(django).
+      - The Django project, with C(context) (folder), C(target) (C(prod) or C(dev)), C(requirements), C(packages) and the
+        other fields of C(Application) in plugins/module_utils/image_catalog.py. With neither C(context) nor C(packages)
+        the catalog has no C(django).
     type: dict
     default: {}
 """
@@ -48,6 +49,7 @@ import hashlib
 import json
 import os
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 
 from ansible import constants
@@ -74,20 +76,36 @@ def once_per_run(namespace: str, application: Application | None) -> dict:
     return json.loads(remembered.read_text())
 
 
+def described(project: dict) -> Application | None:
+    """The application of the option, in plain hashable types; none when nothing says what to build."""
+    if not project.get("context") and not project.get("packages"):
+        return None
+    unknown = set(project) - {field.name for field in fields(Application)}
+    if unknown:
+        raise AnsibleLookupError(f"application: unknown {', '.join(sorted(unknown))}")
+    values = {}
+    for field in fields(Application):
+        value = project.get(field.name)
+        if value is None:
+            continue
+        if isinstance(value, dict):
+            value = tuple(sorted((str(key), str(item)) for key, item in value.items()))
+        elif isinstance(value, list):
+            value = tuple(str(item) for item in value)
+        elif not isinstance(value, bool):
+            value = str(value)
+        values[field.name] = value
+    if values.get("context"):
+        values["context"] = str(Path(values["context"]).expanduser().resolve())
+    return Application(**values)
+
+
 class LookupModule(LookupBase):
     """Returns the catalog."""
 
     def run(self, terms: list, variables: dict | None = None, **kwargs: object) -> list:
         self.set_options(var_options=variables, direct=kwargs)
-        project = dict(self.get_option("application") or {})
-        application = None
-        if project.get("context"):
-            args = {str(key): str(value) for key, value in (project.get("args") or {}).items()}
-            application = Application(
-                context=str(Path(str(project["context"])).expanduser().resolve()),
-                target=str(project.get("target") or "prod"),
-                args=tuple(sorted(args.items())),
-            )
+        application = described(dict(self.get_option("application") or {}))
         try:
             return [once_per_run(self.get_option("namespace"), application)]
         except (CatalogError, OSError) as error:

@@ -7,6 +7,8 @@ import functools
 import hashlib
 import json
 import os
+import re
+import shlex
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -17,9 +19,16 @@ LABEL_PREFIX = "broadcast.stack."
 START_INTERVAL_API = (1, 44)
 START_INTERVAL = "1s"
 # Keys of a specification that the runner itself turns into something else; all others are docker_container options.
-OWN_KEYS = ("files", "secrets", "env", "exceptions", "healthy_wait_timeout")
+OWN_KEYS = ("files", "secrets", "env_secrets", "env", "exceptions", "volume_access", "healthy_wait_timeout")
 CONFIG_MOUNT = "/run/config"
 SECRETS_MOUNT = "/run/secrets"
+# Exports of env_secrets, read by the shell that then becomes the container's command.
+SECRET_ENV_FILE = ".environment"
+SECRET_ENV_COMMAND = ["sh", "-c", '. %s/%s; exec "$@"' % (SECRETS_MOUNT, SECRET_ENV_FILE), "sh"]
+# Folders below the container's own that hold rendered files, and whether their contents are secret.
+KINDS = {"env": False, "config": False, "mounted": False, "secrets": True, "mounted_secrets": True}
+FILE_KEYS = {"content", "mode", "owner"}
+ENVIRONMENT_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 # Hardening that a specification may only relax together with a written reason.
 GUARDED = {"read_only": True, "capabilities": [], "pids_limit": None, "init": True}
 
@@ -68,12 +77,7 @@ def environment_file(name: str, env: dict[str, object], managed: str) -> str:
 
 def owner(spec: dict, user_override: str) -> tuple[int, int]:
     """Numeric uid and gid of the container's process."""
-    uid, _sep, gid = (user_override or spec["user"]).partition(":")
-    if not (uid.isdigit() and (gid or uid).isdigit()):
-        raise SpecificationError(
-            "%s: user must be numeric uid:gid, since the host has no such names: %r" % (spec["name"], spec["user"])
-        )
-    return int(uid), int(gid or uid)
+    return numeric_owner(user_override or spec["user"], "%s: user" % spec["name"])
 
 
 def check_exceptions(spec: dict) -> None:
@@ -110,13 +114,78 @@ def normalise(spec: dict) -> dict:
     return result
 
 
+def numeric_owner(text: str, where: str) -> tuple[int, int]:
+    """uid and gid of a text "uid:gid" (or "uid", whose group has the same number)."""
+    uid, _sep, gid = str(text).partition(":")
+    if not (uid.isdigit() and (gid or uid).isdigit()):
+        raise SpecificationError("%s must be numeric uid:gid, since the host has no such names: %r" % (where, text))
+    return int(uid), int(gid or uid)
+
+
+def secret_environment(spec: dict) -> str:
+    """Shell text that exports the secret variables."""
+    lines = []
+    for name, value in sorted(spec["env_secrets"].items()):
+        if not ENVIRONMENT_NAME.fullmatch(str(name)):
+            raise SpecificationError("%s: env_secrets.%s is no name of a variable" % (spec["name"], name))
+        lines.append("export %s=%s" % (name, shlex.quote(str(value))))
+    return "\n".join(lines) + "\n"
+
+
+def parts(contents: dict) -> tuple[dict, dict]:
+    """Files of the directory that is mounted as a whole, and those at absolute paths, which are mounted one by one."""
+    found = {path: value for path, value in contents.items() if str(path).startswith("/")}
+    return {path: value for path, value in contents.items() if path not in found}, found
+
+
+def mounted_name(path: str) -> str:
+    """Relative path of a single mounted file on the host: its own folder, so that equal names do not meet."""
+    return "%s/%s" % (hashlib.sha256(path.encode()).hexdigest()[:12], os.path.basename(path))
+
+
+def all_secrets(spec: dict) -> dict:
+    """The secrets of a specification and the file that its secret variables are exported from."""
+    secrets = dict(spec.get("secrets") or {})
+    if spec.get("env_secrets"):
+        secrets[SECRET_ENV_FILE] = secret_environment(spec)
+    return secrets
+
+
+def mounted_directory(spec: dict, contents: dict, path: str, mode: str, uid: int, gid: int, override: str) -> dict:
+    """A folder with files that are mounted one by one, each with an owner and mode of its own."""
+    files, access = {}, {}
+    for target, value in contents.items():
+        where = "%s: file %s" % (spec["name"], target)
+        entry = value if isinstance(value, dict) else {"content": value}
+        unknown = set(entry) - FILE_KEYS
+        if unknown or "content" not in entry:
+            raise SpecificationError(
+                "%s: give the text, or a dictionary of content, mode and owner%s"
+                % (where, ", without %s" % ", ".join(sorted(unknown)) if unknown else "")
+            )
+        name = mounted_name(target)
+        files[name] = str(entry["content"])
+        own = numeric_owner(entry["owner"], where + ": owner") if entry.get("owner") and not override else (uid, gid)
+        access[name] = {"uid": own[0], "gid": own[1], "mode": str(entry.get("mode") or mode)}
+    return {
+        "path": path,
+        "files": files,
+        "access": access,
+        # Only the files are mounted; nobody has to look into their folders.
+        "uid": uid,
+        "gid": gid,
+        "directory_mode": "0700",
+        "mode": mode,
+    }
+
+
 def checksum(spec: dict, arguments: dict, managed: str) -> str:
     """sha256 over everything that makes the container: options, env, files and secrets."""
     content = {
         "arguments": arguments,
         "env": environment_file(spec["name"], spec.get("env") or {}, managed),
         "files": spec.get("files") or {},
-        "secrets": spec.get("secrets") or {},
+        "secrets": all_secrets(spec),
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
@@ -137,25 +206,48 @@ def directories(spec: dict, root: str, managed: str, user_override: str, host_ui
             "mode": "0640",
         }
     }
-    if spec.get("files"):
-        found["config"] = {
-            "path": base + "/config",
-            "files": {name: str(text) for name, text in spec["files"].items()},
-            "uid": uid,
-            "gid": gid,
-            "directory_mode": "0755",
-            "mode": "0644",
-        }
-    if spec.get("secrets"):
-        found["secrets"] = {
-            "path": base + "/secrets",
-            "files": {name: str(value) for name, value in spec["secrets"].items()},
-            "uid": uid,
-            "gid": gid,
-            "directory_mode": "0500",
-            "mode": "0400",
-        }
+    for kind, contents, directory_mode, mode in (
+        ("config", spec.get("files") or {}, "0755", "0644"),
+        ("secrets", all_secrets(spec), "0500", "0400"),
+    ):
+        inside, mounted = parts(contents)
+        if inside:
+            found[kind] = {
+                "path": "%s/%s" % (base, kind),
+                "files": {name: str(text) for name, text in inside.items()},
+                "uid": uid,
+                "gid": gid,
+                "directory_mode": directory_mode,
+                "mode": mode,
+            }
+        if mounted:
+            single = "mounted_secrets" if KINDS[kind] else "mounted"
+            found[single] = mounted_directory(spec, mounted, "%s/%s" % (base, single), mode, uid, gid, user_override)
     return found
+
+
+def mounts(spec: dict, root: str) -> list[str]:
+    """Bind mounts of the rendered files."""
+    base = os.path.join(root, spec["name"])
+    found = []
+    for kind, contents, target in (
+        ("config", spec.get("files") or {}, CONFIG_MOUNT),
+        ("secrets", all_secrets(spec), SECRETS_MOUNT),
+    ):
+        inside, mounted = parts(contents)
+        if inside:
+            found.append("%s/%s:%s:ro" % (base, kind, target))
+        single = "mounted_secrets" if KINDS[kind] else "mounted"
+        found += ["%s/%s/%s:%s:ro" % (base, single, mounted_name(path), path) for path in mounted]
+    return found
+
+
+def with_own_access(volume: str, spec: dict, user_override: str) -> str:
+    """A volume whose owner and mode are ours to decide, not those of the image's directory at its mount point."""
+    name, target, *options = volume.split(":")
+    if name not in (spec.get("volume_access") or {}) or user_override:
+        return volume
+    return "%s:%s:%s" % (name, target, ",".join([*options, "nocopy"]))
 
 
 def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
@@ -163,14 +255,16 @@ def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
     spec = normalise(spec)
     check_exceptions(spec)
     uid, gid = owner(spec, user_override)
-    base = os.path.join(root, spec["name"])
-    volumes = list(spec.get("volumes") or [])
-    if spec.get("files"):
-        volumes.append("%s/config:%s:ro" % (base, CONFIG_MOUNT))
-    if spec.get("secrets"):
-        volumes.append("%s/secrets:%s:ro" % (base, SECRETS_MOUNT))
+    volumes = [with_own_access(text, spec, user_override) for text in spec.get("volumes") or []] + mounts(spec, root)
     options = {key: value for key, value in spec.items() if key not in OWN_KEYS}
+    if spec.get("env_secrets"):
+        if not spec.get("command"):
+            raise SpecificationError("%s: env_secrets needs a command, which gets the variables" % spec["name"])
+        options["command"] = SECRET_ENV_COMMAND + list(spec["command"])
     result = {**policy, **options, "user": "%d:%d" % (uid, gid), "volumes": volumes}
+    # Without cpus, and not with 0, which the module hands on.
+    if not result.get("cpus"):
+        result.pop("cpus", None)
     # Without a swap limit of its own a container may swap twice its memory.
     result.setdefault("memory_swap", result["memory"])
     return result
@@ -178,17 +272,13 @@ def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
 
 def file_differences(expected: dict[str, dict], observed: dict[str, dict], base: str) -> list[str]:
     """What differs between wished and observed files below base, named without their content."""
-    wished = {
-        os.path.join(directory["path"], name): (
-            hashlib.sha256(text.encode()).hexdigest(),
-            directory["mode"],
-            directory["uid"],
-            directory["gid"],
-        )
-        for directory in expected.values()
-        for name, text in directory["files"].items()
-    }
-    kinds = tuple(os.path.join(base, kind) + "/" for kind in ("env", "config", "secrets"))
+    wished = {}
+    for directory in expected.values():
+        for name, text in directory["files"].items():
+            access = {**directory, **directory.get("access", {}).get(name, {})}
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            wished[os.path.join(directory["path"], name)] = (digest, access["mode"], access["uid"], access["gid"])
+    kinds = tuple(os.path.join(base, kind) + "/" for kind in KINDS)
     present = {path: state for path, state in observed.items() if path.startswith(kinds)}
     found = []
     for path, (digest, mode, uid, gid) in sorted(wished.items()):
@@ -203,17 +293,47 @@ def file_differences(expected: dict[str, dict], observed: dict[str, dict], base:
     return found
 
 
-def rendered(specs, root, managed, user_override, host_uid, names=None):
+def rendered(specs, root, managed, user_override, host_uid, observed=None, names=None):
     """Directories of the containers with these names (all without), as rendered_directories takes them.
 
-    Returns {open, secret}, two lists.
+    observed: files on the host; a kind that has some and is to have none is emptied. Returns {open, secret}, two lists.
     """
     found = {"open": [], "secret": []}
     for spec in plain(specs):
         if names is None or spec["name"] in names:
-            for kind, directory in directories(spec, root, managed, user_override, host_uid).items():
-                found["secret" if kind == "secrets" else "open"].append(directory)
+            wished = directories(spec, root, managed, user_override, host_uid)
+            for kind, secret in KINDS.items():
+                path = os.path.join(root, spec["name"], kind)
+                if kind not in wished and any(name.startswith(path + "/") for name in observed or {}):
+                    empty = {"uid": host_uid, "gid": wished["env"]["gid"], "directory_mode": "0700", "mode": "0600"}
+                    wished[kind] = {"path": path, "files": {}, **empty}
+                if kind in wished:
+                    found["secret" if secret else "open"].append(wished[kind])
     return found
+
+
+def missing_volumes(specs: list[dict], observation: dict, settings: dict) -> list[dict]:
+    """Named volumes that are not there yet: name, and uid, gid and mode when a specification gives them.
+
+    Without them Docker gives a new volume the owner and mode of the image's directory at its mount point. A volume of
+    root's that is to be somebody else's was created by a run that ended there.
+    """
+    found = {}
+    for spec in specs:
+        for name in [text.split(":")[0] for text in spec.get("volumes") or []]:
+            if name.startswith(("/", ".", "~")):
+                continue
+            entry = {"name": name}
+            access = (spec.get("volume_access") or {}).get(name)
+            # Only root may give files away; an unprivileged developer's volumes are his anyway.
+            if access is not None and observation["host"]["uid"] == 0:
+                where = "%s: owner of volume %s" % (spec["name"], name)
+                uid, gid = numeric_owner(settings["user"] or access.get("owner") or spec["user"], where)
+                entry.update(uid=uid, gid=gid, mode=str(access.get("mode") or "0755"))
+            present = observation["volumes"].get(name)
+            if present is None or ("uid" in entry and present.get("uid") == 0 != entry["uid"]):
+                found[name] = {**found.get(name, {}), **entry}
+    return list(found.values())
 
 
 def runtime_differences(options: dict, container: dict) -> list[str]:
@@ -267,8 +387,8 @@ def plan(specs, observation, policy, settings):
 
     specs: list of specifications. observation: result of stack_info. policy: docker_container options of every
     container. settings: {stack, root, user, role, managed}. Returns a list of
-    {name, image, reasons (list of str), secrets (whether there are any), arguments (of docker_container),
-    healthy_wait_timeout (seconds)}; no secret is in it. Raises SpecificationError.
+    {name, image, reasons (list of str), arguments (of docker_container), healthy_wait_timeout (seconds)}; no secret is in
+    it. Raises SpecificationError.
     """
     result = []
     root, user = settings["root"], settings["user"]
@@ -302,7 +422,6 @@ def plan(specs, observation, policy, settings):
                 "name": spec["name"],
                 "image": spec["image"],
                 "reasons": why,
-                "secrets": "secrets" in wished,
                 "healthy_wait_timeout": spec.get("healthy_wait_timeout", 120),
                 "arguments": {
                     **with_start_interval(options, observation["engine"].get("api_version", "0")),
@@ -331,13 +450,16 @@ def surplus(specs, observation, settings):
 
 
 def changes(specs, observation, policy, settings):
-    """What has to be done on a host, {run (see plan), remove (names)} in a list; empty when nothing differs.
+    """What has to be done on a host, {run (see plan), remove (names), volumes} in a list; empty when nothing differs.
 
     The arguments are those of plan. A list, since the items of a loop are templated once, variables at every use.
     """
+    run = plan(specs, observation, policy, settings)
+    names = [change["name"] for change in run]
     found = {
-        "run": plan(specs, observation, policy, settings),
+        "run": run,
         "remove": surplus(specs, observation, settings),
+        "volumes": missing_volumes([spec for spec in plain(specs) if spec["name"] in names], observation, settings),
     }
     return [found] if found["run"] or found["remove"] else []
 

@@ -7,9 +7,10 @@ import contextlib
 import hashlib
 import os
 import re
+import shlex
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 # Name of an image to the folder under docker/ and the stage of its Dockerfile. Parents come before their children.
@@ -20,10 +21,16 @@ IMAGES: dict[str, tuple[str, str]] = {
     "redis": ("redis", ""),
     "nginx": ("nginx", ""),
     "backups": ("backups", ""),
+    # Made from the application's own base image, when it has one.
+    "django_base": ("base", "base"),
+    "django_builder": ("base", "builder"),
     "django": ("django", ""),
     "test_host": ("test_host", "engine"),
     "test_host_bare": ("test_host", "bare"),
 }
+OWN_BASE = {"base": "django_base", "builder": "django_builder"}
+# Build context of an application without a source tree.
+NO_SOURCE = "no-source"
 DEBIAN_TAG = "trixie-slim"
 # Version control and bytecode never make a different image, whatever .dockerignore says.
 NEVER = (".git", "__pycache__")
@@ -37,11 +44,57 @@ class CatalogError(Exception):
 
 @dataclass(frozen=True)
 class Application:
-    """A Django project: folder, stage of docker/django's Dockerfile and its build arguments."""
+    """A Django project as the wiring describes it (`__stack_application`); meta/stack_variables.yml has the meanings."""
 
-    context: str
+    context: str = ""
     target: str = "prod"
-    args: tuple[tuple[str, str], ...] = ()
+    base_image: str = ""
+    requirements: str = ""
+    requirements_dev: str = ""
+    extras: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    constraints: str = ""
+    hashes_required: bool = False
+    wheels_only: bool = False
+    wheels_only_except: tuple[str, ...] = ()
+    install_project: bool = False
+    system_packages: tuple[str, ...] = ()
+    build_packages: tuple[str, ...] = ()
+    build_env: tuple[tuple[str, str], ...] = ()
+    static_command: tuple[str, ...] = ()
+    static_root: str = "/app/staticfiles"
+    directories: tuple[str, ...] = ()
+
+    @property
+    def install_options(self) -> list[str]:
+        """Options of uv that hold for everything that is installed."""
+        options = []
+        if self.hashes_required:
+            options.append("--require-hashes")
+        if self.wheels_only:
+            options += ["--only-binary", ":all:"]
+            options += [part for name in self.wheels_only_except for part in ("--no-binary", name)]
+        return options
+
+    def build_args(self, files: list[str]) -> dict[str, str]:
+        """Arguments of docker/django/Dockerfile; lists are quoted as a shell reads them."""
+        development = self.requirements_dev if self.target == "dev" else ""
+        return {
+            "REQUIREMENTS": self.requirements,
+            "REQUIREMENTS_DEV": development,
+            "REQUIREMENT_FILES": shlex.join(files),
+            "EXTRAS": shlex.join(part for extra in self.extras for part in ("--extra", extra)),
+            "PACKAGES": shlex.join(self.packages),
+            "CONSTRAINTS": self.constraints,
+            "INSTALL_OPTIONS": shlex.join(self.install_options),
+            "INSTALL_PROJECT": "yes" if self.install_project else "",
+            "SYSTEM_PACKAGES": shlex.join(self.system_packages),
+            "BUILD_PACKAGES": shlex.join(self.build_packages),
+            "BUILD_ENV": " ".join(f"{key}={shlex.quote(value)}" for key, value in self.build_env),
+            "STATIC_COMMAND": shlex.join(self.static_command),
+            "STATIC_ROOT": self.static_root,
+            "DIRECTORIES": shlex.join(self.directories),
+        }
 
 
 def ignore_rules(text: str) -> list[tuple[bool, re.Pattern[str]]]:
@@ -148,75 +201,113 @@ class Hasher:
 HASHER = Hasher()
 
 
+INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[=\s]\s*(\S+)", re.M)
+
+
+def requirement_files(application: Application) -> list[str]:
+    """Files of the context that decide what is installed, those that they include as well, relative and sorted."""
+    context = Path(application.context)
+    variables = {"backend_requirements": application.requirements, "backend_constraints": application.constraints}
+    if application.target == "dev":
+        variables["backend_requirements_dev"] = application.requirements_dev
+    pending = [(path, variable) for variable, path in variables.items() if path]
+    if Path(application.requirements).name == "uv.lock":
+        pending.append((str(Path(application.requirements).with_name("pyproject.toml")), "backend_requirements"))
+    found: set[str] = set()
+    while pending:
+        path, source = pending.pop()
+        path = os.path.normpath(path)
+        if path in found:
+            continue
+        if path.startswith("..") or not (context / path).is_file():
+            raise CatalogError(
+                f"{source}: there is no file {path!r} in {context}. Set it to the requirements file of your project, "
+                "relative to backend_context."
+            )
+        found.add(path)
+        if path.endswith((".txt", ".in")):
+            included = INCLUDE.findall((context / path).read_text())
+            pending += [(os.path.join(os.path.dirname(path), name), path) for name in included]
+    return sorted(found)
+
+
 def check_application(application: Application) -> None:
     """Refuses what a build would only find out minutes later."""
     context = Path(application.context)
     if not context.is_dir():
         raise CatalogError(
-            f"backend_context: there is no folder {context}. Set it to the folder of your Django project (the one with "
-            "manage.py), or leave it empty and set backend_image to an image that is built elsewhere."
+            f"backend_context: there is no folder {context}. Set it to the folder of your Django project, leave it "
+            "empty and name its packages in backend_packages, or set backend_image to an image that is built elsewhere."
         )
     if application.target not in ("prod", "dev"):
         raise CatalogError(f"backend_target: {application.target!r} is neither 'prod' nor 'dev'.")
-    args = dict(application.args)
-    needed = {"REQUIREMENTS": "backend_requirements"}
-    if application.target == "dev":
-        needed["REQUIREMENTS_DEV"] = "backend_requirements_dev"
-    for argument, variable in needed.items():
-        path = args.get(argument, "")
-        if not path or not (context / path).is_file():
-            raise CatalogError(
-                f"{variable}: there is no file {path!r} in {context}. Set it to the requirements file of your project, "
-                "relative to backend_context."
-            )
+    if not application.requirements and not application.packages:
+        raise CatalogError(
+            "backend_requirements, backend_packages: both are empty. Name the requirements file of your project or its "
+            "packages."
+        )
 
 
-def content_hash(context: Path, target: str, args: dict[str, str]) -> str:
+def content_hash(application: Application, files: list[str]) -> str:
     """Hash of what makes an image. In development the source is mounted over the image's copy of it, so only the
     requirements count: an edited file must not lead to a new image."""
-    if target != "dev":
-        return HASHER.context(str(context))
+    if application.target != "dev":
+        return HASHER.context(application.context)
     digest = hashlib.sha256()
-    for argument in ("REQUIREMENTS", "REQUIREMENTS_DEV"):
-        digest.update((context / args[argument]).read_bytes())
+    for path in files:
+        digest.update((Path(application.context) / path).read_bytes())
     return digest.hexdigest()
 
 
 def catalog(docker: Path, namespace: str, application: Application | None) -> dict[str, dict[str, object]]:
     """Every image of the stack: reference and what `docker build` needs. Without an application there is no django."""
     images: dict[str, dict[str, object]] = {}
+    if application and not application.context:
+        application = replace(application, context=str(docker / "django" / NO_SOURCE))
     for name, (folder, target) in IMAGES.items():
         dockerfile = docker / folder / "Dockerfile"
         if not dockerfile.is_file():
             raise CatalogError(f"There is no {dockerfile}: the collection is incomplete, install it again.")
+        if name.startswith("django") and (application is None or (name != "django" and not application.base_image)):
+            continue
         context, own_args = dockerfile.parent, {}
-        if name == "django":
-            if application is None:
-                continue
-            check_application(application)
-            context, target, own_args = Path(application.context), application.target, dict(application.args)
         text = dockerfile.read_text()
-        parents = [parent.lower() for parent in PARENT.findall(text) if parent != "DEBIAN"]
+        parents = {parent: parent.lower() for parent in PARENT.findall(text) if parent != "DEBIAN"}
+        if name == "django":
+            check_application(application)
+            files = requirement_files(application)
+            context, target, own_args = Path(application.context), application.target, application.build_args(files)
+            content = content_hash(application, files)
+            if application.base_image:
+                parents = {parent: OWN_BASE[image] for parent, image in parents.items()}
+        else:
+            content = HASHER.context(str(context))
+        # The stack's own Debian is the same under every namespace, so its name does not count.
+        hashed_args = own_args
+        if name in OWN_BASE.values():
+            hashed_args = own_args = {"DEBIAN_IMAGE": application.base_image}
+        elif folder == "base":
+            own_args = {"DEBIAN_IMAGE": f"{namespace}/debian:{DEBIAN_TAG}"}
         digest = hashlib.sha256(
             "\0".join(
                 [
                     text,
                     target,
-                    content_hash(context, target, own_args),
-                    *(f"{key}={value}" for key, value in sorted(own_args.items())),
-                    *(str(images[parent]["reference"]).rpartition(":")[2] for parent in parents),
+                    content,
+                    *(f"{key}={value}" for key, value in sorted(hashed_args.items())),
+                    *(str(images[image]["reference"]).rpartition(":")[2] for image in parents.values()),
                 ]
             ).encode()
         ).hexdigest()
-        parent_args = {f"{parent.upper()}_IMAGE": images[parent]["reference"] for parent in parents}
-        if folder == "base":
-            parent_args["DEBIAN_IMAGE"] = f"{namespace}/debian:{DEBIAN_TAG}"
         images[name] = {
             "reference": f"{namespace}/{name.replace('_', '-')}:{digest[:12]}",
             "dockerfile": str(dockerfile),
             "context": str(context),
             "target": target,
-            "args": {**own_args, **parent_args},
-            "parents": parents,
+            "args": {
+                **own_args,
+                **{f"{parent}_IMAGE": images[image]["reference"] for parent, image in parents.items()},
+            },
+            "parents": list(parents.values()),
         }
     return images

@@ -41,6 +41,10 @@ options:
         description: Mode of the files, octal.
         type: str
         default: "0644"
+      access:
+        description: Relative path to C(uid), C(gid) and C(mode) of files that differ from the others.
+        type: dict
+        default: {}
   secret:
     description: The contents are secret; nothing of them is returned, not even with C(--diff).
     type: bool
@@ -87,9 +91,10 @@ from ansible.module_utils.basic import AnsibleModule
 class Directory:
     """A directory whose whole content is known."""
 
-    def __init__(self, path, uid, gid, directory_mode, mode):
+    def __init__(self, path, uid, gid, directory_mode, mode, access):
         self.path, self.uid, self.gid = path, uid, gid
-        self.directory_mode, self.mode = int(directory_mode, 8), int(mode, 8)
+        self.directory_mode, self.mode = int(directory_mode, 8), mode
+        self.access = {os.path.normpath(name): entry for name, entry in access.items()}
 
     def present(self):
         return sorted(
@@ -105,17 +110,27 @@ class Directory:
         except OSError:
             return None
 
-    def owned(self, path, mode):
+    def wished(self, name):
+        """uid, gid and mode of a file."""
+        entry = self.access.get(name, {})
+        return entry.get("uid", self.uid), entry.get("gid", self.gid), int(entry.get("mode", self.mode), 8)
+
+    def wished_folder(self):
+        return self.uid, self.gid, self.directory_mode
+
+    @staticmethod
+    def owned(path, uid, gid, mode):
         try:
             status = os.lstat(path)
         except OSError:
             return False
-        return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (self.uid, self.gid, mode)
+        return (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (uid, gid, mode)
 
-    def own(self, path, mode):
+    @staticmethod
+    def own(path, uid, gid, mode):
         status = os.lstat(path)
-        if (status.st_uid, status.st_gid) != (self.uid, self.gid):
-            os.chown(path, self.uid, self.gid)
+        if (status.st_uid, status.st_gid) != (uid, gid):
+            os.chown(path, uid, gid)
         os.chmod(path, mode)
 
     def folders(self, names):
@@ -129,7 +144,7 @@ class Directory:
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as stream:
                 stream.write(content)
-            self.own(temporary, self.mode)
+            self.own(temporary, *self.wished(name))
             os.replace(temporary, target)
         except BaseException:
             os.unlink(temporary)
@@ -143,15 +158,15 @@ def converge(directory, files, check_mode):
     written = [
         name
         for name, content in files.items()
-        if before[name] != content or not directory.owned(os.path.join(directory.path, name), directory.mode)
+        if before[name] != content or not directory.owned(os.path.join(directory.path, name), *directory.wished(name))
     ]
-    folders = [path for path in directory.folders(files) if not directory.owned(path, directory.directory_mode)]
+    folders = [path for path in directory.folders(files) if not directory.owned(path, *directory.wished_folder())]
     if check_mode:
         return written or folders, removed, before
     for path in folders:
         os.makedirs(path, exist_ok=True)
         # Writable while it is being filled; the wished mode may forbid it to an owner who is not root.
-        directory.own(path, directory.directory_mode | 0o300)
+        directory.own(path, directory.uid, directory.gid, directory.directory_mode | 0o300)
     if not folders and (written or removed):
         for path in directory.folders(files):
             os.chmod(path, directory.directory_mode | 0o300)
@@ -187,6 +202,7 @@ def main():
                     "gid": {"type": "int", "required": True},
                     "directory_mode": {"type": "str", "default": "0755"},
                     "mode": {"type": "str", "default": "0644"},
+                    "access": {"type": "dict", "default": {}},
                 },
             },
             # The values are censored by the task's no_log; the flag only steers the diff.
@@ -201,7 +217,7 @@ def main():
     except ValueError as error:
         module.fail_json(msg=str(error))
     for entry, files in zip(wished, contents):  # noqa: B905 (strict= is newer than the Pythons of supported hosts)
-        directory = Directory(entry["path"], entry["uid"], entry["gid"], entry["directory_mode"], entry["mode"])
+        directory = Directory(*(entry[key] for key in ("path", "uid", "gid", "directory_mode", "mode", "access")))
         try:
             written, removed, before = converge(directory, files, module.check_mode)
         except PermissionError as error:

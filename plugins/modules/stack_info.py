@@ -97,10 +97,10 @@ waited:
   type: dict
   sample: {shop-web: healthy, shop-beat: ended with exit code 1}
 volumes:
-  description: Volume names.
+  description: >-
+    Volume name to C(stack), the stack that it was created for, and C(uid), its owner (null when that cannot be seen).
   returned: always
-  type: list
-  elements: str
+  type: dict
 """
 
 import hashlib
@@ -249,6 +249,14 @@ def container_state(entry, detail):
     }
 
 
+def volume_state(entry):
+    try:
+        uid = os.stat(entry["Mountpoint"]).st_uid
+    except OSError:
+        uid = None
+    return {"stack": (entry.get("Labels") or {}).get(LABEL_PREFIX + "name", ""), "uid": uid}
+
+
 def demultiplex(stream):
     """Text of the Engine's log stream: frames of one byte stream id, three of padding, four of length (big endian)."""
     text, position = b"", 0
@@ -336,7 +344,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts)
         "containers": {},
         "images": {},
         "networks": {},
-        "volumes": [],
+        "volumes": {},
         "logs": {},
         "waited": waited,
     }
@@ -376,7 +384,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts)
     for entry in engine.get("/networks"):
         subnets = [config.get("Subnet", "") for config in (entry.get("IPAM") or {}).get("Config") or []]
         result["networks"][entry["Name"]] = {"internal": entry["Internal"], "subnet": subnets[0] if subnets else ""}
-    result["volumes"] = sorted(entry["Name"] for entry in engine.get("/volumes").get("Volumes") or [])
+    result["volumes"] = {entry["Name"]: volume_state(entry) for entry in engine.get("/volumes").get("Volumes") or []}
     failed = [name for name, outcome in waited.items() if outcome != "healthy"]
     result["logs"] = {name: container_log(engine, name, log_lines) for name in logs + failed}
     return result

@@ -20,7 +20,7 @@ PLAYBOOK = """
     container_root: "{{ playbook_dir }}/containers"
     catalog: >-
       {{ lookup('broadcast.stack.image_catalog', namespace='shop',
-      application={'context': playbook_dir ~ '/app', 'target': 'prod', 'args': {'REQUIREMENTS': 'requirements.txt'}}) }}
+      application={'context': playbook_dir ~ '/app', 'requirements': 'requirements.txt'}) }}
   tasks:
     - ansible.builtin.import_role:
         name: broadcast.stack.redis

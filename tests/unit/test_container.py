@@ -30,9 +30,7 @@ def host(spec=SPEC, **container_changes):
     files = {
         "%s/%s" % (directory["path"], name): {
             "sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "mode": directory["mode"],
-            "uid": directory["uid"],
-            "gid": directory["gid"],
+            **{key: {**directory, **directory.get("access", {}).get(name, {})}[key] for key in ("mode", "uid", "gid")},
         }
         for directory in rendered.values()
         for name, text in directory["files"].items()
@@ -58,6 +56,7 @@ def host(spec=SPEC, **container_changes):
         "files": files,
         "containers": {spec["name"]: state},
         "images": {"shop/django:1": {"id": "sha256:1"}},
+        "volumes": {},
     }
 
 
@@ -146,7 +145,9 @@ def test_nothing_to_do_is_no_step_and_all_there_is_to_do_is_one():
     assert container.changes([SPEC], host(), POLICY, SETTINGS) == []
     observation = host()
     observation["containers"]["shop-old"] = {"stack": "shop", "role": "web"}
-    assert container.changes([SPEC], observation, POLICY, SETTINGS) == [{"run": [], "remove": ["shop-old"]}]
+    assert container.changes([SPEC], observation, POLICY, SETTINGS) == [
+        {"run": [], "remove": ["shop-old"], "volumes": []}
+    ]
 
 
 @pytest.mark.parametrize(("api", "expected"), [("1.43", None), ("1.44", "1s"), ("1.100", "1s")])
@@ -161,7 +162,7 @@ def test_a_starting_container_is_asked_every_second_where_the_engine_can(api, ex
 
 def test_directories_are_rendered_for_the_containers_that_are_run():
     other = {**SPEC, "name": "shop-other", "secrets": {}}
-    found = container.rendered([SPEC, other], "/srv/shop", "Ansible managed", "", 0, ["shop-web"])
+    found = container.rendered([SPEC, other], "/srv/shop", "Ansible managed", "", 0, {}, ["shop-web"])
     assert {kind: [entry["path"] for entry in entries] for kind, entries in found.items()} == {
         "open": ["/srv/shop/shop-web/env", "/srv/shop/shop-web/config"],
         "secret": ["/srv/shop/shop-web/secrets"],
@@ -246,3 +247,99 @@ def test_the_status_table_lists_the_stacks_containers_only():
 def test_the_status_table_says_why_nothing_runs():
     observation = {"engine": {"running": False, "error": "no socket"}, "containers": {}}
     assert container.table(observation, "shop") == ["Docker Engine is not running (no socket)"]
+
+
+def test_files_at_absolute_paths_are_mounted_one_by_one_with_their_access():
+    spec = {
+        **SPEC,
+        "files": {"/etc/shop/a.conf": "a", "/etc/other/a.conf": {"content": "b", "mode": "0600", "owner": "7:8"}},
+        "secrets": {"key": "value", "/etc/shop/secret.py": {"content": "KEY = 1", "mode": "0440"}},
+    }
+    mounted = container.directories(spec, "/srv/shop", "managed", "", 0)
+    assert "config" not in mounted
+    assert sorted(mounted["mounted"]["files"].values()) == ["a", "b"]
+    assert {tuple(entry.values()) for entry in mounted["mounted"]["access"].values()} == {
+        (10003, 10003, "0644"),
+        (7, 8, "0600"),
+    }
+    (access,) = mounted["mounted_secrets"]["access"].values()
+    assert access == {"uid": 10003, "gid": 10003, "mode": "0440"}
+    volumes = container.arguments(spec, POLICY, "/srv/shop", "")["volumes"]
+    assert {text.split(":")[1] for text in volumes} == {
+        "/etc/shop/a.conf",
+        "/etc/other/a.conf",
+        "/etc/shop/secret.py",
+        "/run/secrets",
+    }
+    assert plan(host(spec), spec) == []
+
+
+def test_a_changed_mode_of_a_mounted_file_is_seen():
+    spec = {**SPEC, "files": {"/etc/shop/a.conf": {"content": "a", "mode": "0600"}}}
+    observation = host(spec)
+    for state in observation["files"].values():
+        if state["mode"] == "0600":
+            state["mode"] = "0666"
+    assert "has another owner or mode" in plan(observation, spec)[0]["reasons"][0]
+
+
+def test_a_mounted_file_may_say_content_mode_and_owner_only():
+    spec = {**SPEC, "files": {"/etc/shop/a.conf": {"text": "a"}}}
+    with pytest.raises(container.SpecificationError, match=r"/etc/shop/a.conf.*without text"):
+        container.directories(spec, "/srv/shop", "managed", "", 0)
+
+
+def test_secret_variables_are_exported_from_a_file_by_a_shell_that_becomes_the_command():
+    spec = {**SPEC, "command": ["serve", "now"], "env_secrets": {"URL": "it's $HOME"}}
+    options = container.arguments(spec, POLICY, "/srv/shop", "")
+    assert options["command"][-2:] == ["serve", "now"]
+    assert "it's" not in repr(options)
+    text = container.directories(spec, "/srv/shop", "managed", "", 0)["secrets"]["files"][".environment"]
+    assert text == "export URL='it'\"'\"'s $HOME'\n"
+
+
+def test_secret_variables_need_a_command():
+    with pytest.raises(container.SpecificationError, match="env_secrets needs a command"):
+        container.arguments({**SPEC, "env_secrets": {"A": "b"}}, POLICY, "/srv/shop", "")
+
+
+def test_files_that_no_specification_has_any_more_are_emptied():
+    observed = host()["files"]
+    spec = {key: value for key, value in SPEC.items() if key not in ("files", "secrets")}
+    found = container.rendered([spec], "/srv/shop", "managed", "", 0, observed)
+    assert [entry["files"] for entry in found["secret"]] == [{}]
+    assert {entry["path"].rpartition("/")[2]: bool(entry["files"]) for entry in found["open"]} == {
+        "env": True,
+        "config": False,
+    }
+
+
+VOLUMES = {**SPEC, "volumes": ["shop-data:/data", "/etc/x:/x"], "volume_access": {"shop-data": {"mode": "0750"}}}
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        ({}, [{"name": "shop-data", "uid": 10003, "gid": 10003, "mode": "0750"}]),
+        ({"shop-data": {"stack": "shop", "uid": 10003}}, []),
+        # Created by a run that ended before it was given away.
+        (
+            {"shop-data": {"stack": "shop", "uid": 0}},
+            [{"name": "shop-data", "uid": 10003, "gid": 10003, "mode": "0750"}],
+        ),
+    ],
+)
+def test_missing_volumes_are_created_for_their_user(present, expected):
+    observation = {**host(VOLUMES), "volumes": present}
+    assert container.missing_volumes([VOLUMES], observation, SETTINGS) == expected
+
+
+def test_an_unprivileged_developer_gets_what_docker_makes_of_the_image():
+    observation = {**host(VOLUMES), "host": {"uid": 1000}}
+    assert container.missing_volumes([VOLUMES], observation, SETTINGS) == [{"name": "shop-data"}]
+    volumes = container.arguments(VOLUMES, POLICY, "/srv/shop", "1000:1000")["volumes"]
+    assert volumes[0] == "shop-data:/data"
+
+
+def test_a_volume_with_access_of_its_own_does_not_take_that_of_the_image():
+    assert container.arguments(VOLUMES, POLICY, "/srv/shop", "")["volumes"][0] == "shop-data:/data:nocopy"

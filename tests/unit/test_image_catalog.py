@@ -13,9 +13,10 @@ from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog impo
     catalog,
     context_files,
     ignore_filter,
+    requirement_files,
 )
 
-ARGS = (("REQUIREMENTS", "requirements/prod.txt"), ("SETTINGS_MODULE", "shop.settings"))
+LOCKED = {"requirements": "requirements/prod.txt"}
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def references(docker: Path, project: Path, **application: object) -> dict[str, str]:
-    found = catalog(docker, "shop", Application(context=str(project), **{"args": ARGS, **application}))
+    found = catalog(docker, "shop", Application(context=str(project), **{**LOCKED, **application}))
     return {name: str(image["reference"]) for name, image in found.items()}
 
 
@@ -74,13 +75,59 @@ def test_a_changed_base_changes_every_image(docker, project):
 def test_target_and_arguments_count(docker, project):
     before = references(docker, project)
     (project / "requirements" / "dev.txt").write_text("ruff\n")
-    with_dev = (*ARGS, ("REQUIREMENTS_DEV", "requirements/dev.txt"))
-    development = references(docker, project, target="dev", args=with_dev)
+    with_dev = {"target": "dev", "requirements_dev": "requirements/dev.txt"}
+    development = references(docker, project, **with_dev)
     assert changed(before, development) == {"django"}
     (project / "manage.py").write_text("# edited, and mounted over the image's copy")
-    assert references(docker, project, target="dev", args=with_dev) == development
+    assert references(docker, project, **with_dev) == development
     (project / "requirements" / "dev.txt").write_text("ruff\npytest\n")
-    assert changed(development, references(docker, project, target="dev", args=with_dev)) == {"django"}
+    assert changed(development, references(docker, project, **with_dev)) == {"django"}
+
+
+@pytest.mark.parametrize(
+    "application",
+    [
+        {"packages": ("gunicorn",)},
+        {"build_packages": ("gcc",)},
+        {"system_packages": ("gettext",)},
+        {"base_image": "acme/python:1"},
+        {"wheels_only": True},
+        {"static_command": ("true",)},
+        {"build_env": (("A", "b"),)},
+    ],
+)
+def test_what_the_project_asks_for_counts(docker, project, application):
+    assert "django" in changed(references(docker, project), references(docker, project, **application))
+
+
+def test_included_requirements_travel_and_count(docker, project):
+    (project / "requirements" / "prod.txt").write_text("-r base.txt\n-c ../limits.txt\n")
+    (project / "requirements" / "base.txt").write_text("django\n")
+    (project / "limits.txt").write_text("django<6\n")
+    application = Application(context=str(project), **LOCKED)
+    assert requirement_files(application) == ["limits.txt", "requirements/base.txt", "requirements/prod.txt"]
+    (project / "limits.txt").unlink()
+    with pytest.raises(CatalogError, match=r"requirements/prod.txt: there is no file 'limits.txt'"):
+        requirement_files(application)
+
+
+def test_a_uv_lock_brings_its_project_along(docker, project):
+    (project / "uv.lock").write_text("version = 1\n")
+    (project / "pyproject.toml").write_text("[project]\n")
+    assert requirement_files(Application(context=str(project), requirements="uv.lock")) == ["pyproject.toml", "uv.lock"]
+
+
+def test_packages_alone_need_no_source(docker):
+    found = catalog(docker, "shop", Application(packages=("acme[a,b]==1", "gunicorn")))
+    assert found["django"]["context"].endswith("no-source")
+    assert found["django"]["args"]["PACKAGES"] == "'acme[a,b]==1' gunicorn"
+
+
+def test_a_base_image_of_the_projects_own_gets_a_base_and_builder_of_its_own(docker, project):
+    found = catalog(docker, "shop", Application(context=str(project), **LOCKED, base_image="acme/python:1"))
+    assert found["django_base"]["args"]["DEBIAN_IMAGE"] == "acme/python:1"
+    assert found["django"]["args"]["BASE_IMAGE"] == found["django_base"]["reference"]
+    assert found["redis"]["args"]["BASE_IMAGE"] == found["base"]["reference"]
 
 
 def test_the_mode_that_a_program_needs_counts(docker, project):
@@ -114,14 +161,14 @@ def test_a_file_that_keeps_size_and_time_but_moves_counts(docker, project):
 
 
 def test_parents_stand_before_their_children(docker, project):
-    found = catalog(docker, "shop", Application(context=str(project), args=ARGS))
+    found = catalog(docker, "shop", Application(context=str(project), **LOCKED))
     names = list(found)
     for name, image in found.items():
         assert all(names.index(parent) < names.index(name) for parent in image["parents"])
 
 
 def test_every_parent_is_a_build_argument(docker, project):
-    found = catalog(docker, "shop", Application(context=str(project), args=ARGS))
+    found = catalog(docker, "shop", Application(context=str(project), **LOCKED))
     assert found["backups"]["args"]["POSTGRES_IMAGE"] == found["postgres"]["reference"]
     assert found["base"]["args"]["DEBIAN_IMAGE"] == "shop/debian:trixie-slim"
 
@@ -134,15 +181,17 @@ def test_without_an_application_there_is_no_django(docker):
     ("application", "variable"),
     [
         ({"context": "/nowhere"}, "backend_context"),
-        ({"args": (("REQUIREMENTS", "requirements/prd.txt"),)}, "backend_requirements"),
-        ({"args": ()}, "backend_requirements"),
+        ({"requirements": "requirements/prd.txt"}, "backend_requirements"),
+        ({"requirements": ""}, "backend_requirements, backend_packages"),
+        ({"requirements": "../prod.txt"}, "backend_requirements"),
+        ({"constraints": "constraints.txt"}, "backend_constraints"),
         ({"target": "production"}, "backend_target"),
-        ({"target": "dev"}, "backend_requirements_dev"),
+        ({"target": "dev", "requirements_dev": "requirements/dev.txt"}, "backend_requirements_dev"),
     ],
 )
 def test_bad_input_is_refused_with_the_variable_to_change(docker, project, application, variable):
     with pytest.raises(CatalogError, match=f"^{variable}: "):
-        catalog(docker, "shop", Application(**{"context": str(project), "args": ARGS, **application}))
+        catalog(docker, "shop", Application(**{"context": str(project), **LOCKED, **application}))
 
 
 @pytest.mark.parametrize(

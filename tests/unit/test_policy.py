@@ -23,10 +23,12 @@ SPECIFICATIONS = {
 }
 ONE_OFF = {
     "postgres": "[__postgres_configuration_check]",
-    "django_web": "[__django_web_release_container]",
+    "django_web": "[__django_web_release_container, __django_web_release_container_after]",
     "nginx_tls": "[__nginx_tls_test_container]",
     "backups": "[__backups_run]",
 }
+# What Docker is given as files only.
+SECRET_KEYS = ("secrets", "env_secrets")
 OBSERVATION = {
     "engine": {"running": True},
     "host": {"memory_mb": 8192, "cpus": 4, "uid": 0},
@@ -34,7 +36,7 @@ OBSERVATION = {
     "containers": {},
     "images": {},
     "networks": {},
-    "volumes": [],
+    "volumes": {},
 }
 SECRETS = (
     "django_key",
@@ -77,6 +79,10 @@ def templated(environment: str, role: str, expression: str) -> list[dict]:
         "nginx_tls_certificate_key": "canary-key",
         "backups_command": ["true"],
         "backend_processes": {"mail": {"command": ["true"]}},
+        "backend_periodic_commands": {"tidy": {"command": ["true"], "every": 60}},
+        "backend_release_commands_after": [["true"]],
+        "backend_secret_env": {"TOKEN": "canary-token"},
+        "backend_secret_files": {"/etc/app.ini": "canary-file"},
         **load(ROOT / "roles" / "container" / "vars" / "main.yml"),
         **load(folder / "vars" / "main.yml"),
     }
@@ -118,7 +124,7 @@ def test_every_container_keeps_the_policy(environment, role):
 @pytest.mark.parametrize(("environment", "role"), LONG_LIVED)
 def test_no_secret_is_in_what_docker_shows(environment, role):
     for spec in templated(environment, role, SPECIFICATIONS[role]):
-        visible = repr({key: value for key, value in spec.items() if key != "secrets"})
+        visible = repr({key: value for key, value in spec.items() if key not in SECRET_KEYS})
         assert "canary" not in visible, spec["name"]
 
 
@@ -128,7 +134,7 @@ def test_one_off_containers_keep_the_policy(role):
         options = arguments(spec)
         assert (options["read_only"], options["cap_drop"]) == (True, ["ALL"])
         assert options["user"].split(":")[0] != "0"
-        assert "canary" not in repr({key: value for key, value in spec.items() if key != "secrets"})
+        assert "canary" not in repr({key: value for key, value in spec.items() if key not in SECRET_KEYS})
 
 
 @pytest.mark.parametrize(("environment", "role"), [item for item in LONG_LIVED if item[0] != "dev"])

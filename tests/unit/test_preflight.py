@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.broadcast.stack.plugins.module_utils import preflight
+from ansible_collections.broadcast.stack.plugins.filter import release_commands
+from ansible_collections.broadcast.stack.plugins.module_utils import container, preflight
 
 STRONG = "q8Zt4LwN0rXv2KcB7mHs"
 KNOWN = {"backend_domains", "backend_image", "postgres_memory", "postgres_image", "stack_name"}
@@ -57,6 +58,20 @@ def test_references_skip_strings_and_attributes() -> None:
     text = "{{ images.django.reference | default('literal') }} and {% if flag %}x{% endif %} outside"
     assert preflight.references({"a": [text]}) >= {"images", "flag"}
     assert not preflight.references(text) & {"django", "literal", "outside"}
+
+
+def test_references_see_what_each_evaluates() -> None:
+    assert "runtime" in preflight.references("{{ query('broadcast.stack.each', 'runtime', items=a, variable='b') }}")
+
+
+def test_a_fault_that_a_template_passes_on_is_the_other_variables() -> None:
+    raw = {"a": [["x"], "{{ b + ['y'] }}"], "b": "{{ c }}", "c": 1, "d": {"e": "{{ b }}", "f": "g"}, "g": ["{{ c }}"]}
+    assert preflight.passed_on("a[1]", raw, {"c"})
+    assert preflight.passed_on("d.e.h", raw, {"c"})
+    assert preflight.passed_on("g", raw, {"c"})
+    assert not preflight.passed_on("a[0]", raw, {"c"})
+    assert not preflight.passed_on("d.f", raw, {"c"})
+    assert not preflight.passed_on("d.e", raw, {"d"})
 
 
 def test_root_cause_is_the_variable_that_fails_by_itself() -> None:
@@ -312,46 +327,338 @@ def test_images_of_one_build() -> None:
     assert preflight.image_problems("shop/web:latest", "dev") == []
 
 
+ROLE = yaml.safe_load((Path(__file__).parents[2] / "roles/celery_worker/vars/main.yml").read_text())
+ENTRIES = {
+    "backend_worker_pools": ROLE["__celery_worker_pool_options"],
+    "backend_periodic_commands": ROLE["__celery_worker_periodic_options"],
+}
+HIDDEN = {name: {"no_log": True} for name in ("backend_secrets", "backend_secret_env", "backend_secret_files")}
+
+
+def judged(values: dict, secrets: dict[str, str] | None = None) -> str:
+    return lines(preflight.application_problems(values, HIDDEN, ENTRIES, secrets or {}))
+
+
 def test_context_and_requirements_must_be_on_the_controller(tmp_path: Path) -> None:
-    assert "no such directory" in lines(preflight.context_problems(str(tmp_path / "none"), {}))
-    found = preflight.context_problems(str(tmp_path), {"backend_requirements": "prod.txt"})
-    assert "backend_requirements = prod.txt: no such file in backend_context" in lines(found)
+    def check(context: object, **changes: object) -> str:
+        values = {"image": "", "requirements": "prod.txt", "packages": [], "install_project": False, **changes}
+        return judged({"backend_context": str(context), **{"backend_%s" % name: one for name, one in values.items()}})
+
+    assert "no such directory" in check(tmp_path / "none")
+    assert check(tmp_path / "none", image="shop/web:1") == ""
+    assert "backend_requirements = prod.txt: no such file in backend_context" in check(tmp_path)
     (tmp_path / "prod.txt").touch()
-    assert preflight.context_problems(str(tmp_path), {"backend_requirements": "prod.txt"}) == []
+    assert check(tmp_path) == ""
+    assert "backend_requirements: empty, and so is backend_packages" in check(tmp_path, requirements="")
+    assert check(tmp_path, requirements="", packages=["acme"]) == check("", packages=["acme"]) == ""
+    assert "backend_context: empty, and so is backend_packages" in check("")
+    assert "is on without backend_context" in check("", packages=["acme"], install_project=True)
+    assert "leads out of backend_context" in check(tmp_path, requirements="../prod.txt")
 
 
-def test_debug_is_for_dev_and_secrets_are_files() -> None:
-    env = {"DJANGO_DEBUG": "1", "API_TOKEN": STRONG, "API_TOKEN_FILE": "/run/secrets/api"}
-    text = lines(preflight.environment_problems(env, "prod"))
-    assert "DJANGO_DEBUG = 1: is on outside dev" in text
-    assert "backend_env.API_TOKEN: is a secret in the environment" in text
-    assert STRONG not in text
-    assert len(preflight.environment_problems(env, "dev")) == 1
+def requirements(folder: Path, path: str) -> str:
+    return lines(preflight.requirements_problems(path, str(folder), ""))
+
+
+def test_a_requirements_file_needs_those_that_it_includes(tmp_path: Path) -> None:
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements/prod.txt").write_text("-r base.txt  # ours\n--constraint=../limits.txt\n-r https://x/y\n")
+    (tmp_path / "requirements/base.txt").write_text("django\n-r prod.txt\n-c ../../outside.txt\n")
+    found = requirements(tmp_path, "requirements/prod.txt")
+    assert "requirements/prod.txt includes ../limits.txt, which is no file in backend_context" in found
+    assert "requirements/base.txt includes ../../outside.txt" in found
+    assert found.count("\n") == 1
+
+
+def test_lock_files_of_uv_need_the_project(tmp_path: Path) -> None:
+    (tmp_path / "uv.lock").touch()
+    assert "has no pyproject.toml beside it; add pyproject.toml: uv reads both" in requirements(tmp_path, "uv.lock")
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "pylock.toml").touch()
+    assert requirements(tmp_path, "uv.lock") == requirements(tmp_path, "pylock.toml") == ""
+
+
+# One line per mistake, in the order of the groups of meta/stack_variables.yml.
+WRONG = [
+    # 1. Source
+    ({"backend_extras": ["[s3]"]}, "backend_extras = [s3]: not the name of an extra"),
+    ({"backend_packages": ["acme shop"]}, "backend_packages = acme shop: not a requirement"),
+    ({"backend_packages": ["git+https://x/y"]}, "not a requirement"),
+    ({"backend_wheels_only_except": ["a==1"]}, "not the name of a package"),
+    (
+        {"backend_wheels_only_except": ["a"], "backend_wheels_only": False},
+        "backend_wheels_only_except = ['a']: means nothing without backend_wheels_only",
+    ),
+    (
+        {"backend_packages": ["a"], "backend_hashes_required": True},
+        "has no hash, which backend_hashes_required demands",
+    ),
+    (
+        {"backend_extras": ["s3"], "backend_requirements": "prod.txt", "backend_image": ""},
+        "backend_extras = ['s3']: only lock files know extras",
+    ),
+    (
+        {"backend_constraints": "c.txt", "backend_context": "", "backend_image": ""},
+        "backend_constraints = c.txt: has no backend_context to lie in",
+    ),
+    ({"backend_image": "shop/web", "stack_environment": "prod"}, "backend_image = shop/web: has no tag"),
+    # 2. Python and system
+    ({"backend_system_packages": ["libPango"]}, "backend_system_packages = libPango: not the name of a Debian package"),
+    ({"backend_build_packages": ["gcc make"]}, "not the name of a Debian package"),
+    (
+        {"backend_base_image": "Python", "stack_environment": "dev"},
+        "backend_base_image = Python: not an image reference",
+    ),
+    ({"backend_user": "0:0"}, "backend_user = 0:0: not the uid:gid of an unprivileged user"),
+    ({"backend_user": "app"}, "not the uid:gid of an unprivileged user"),
+    # 3. Commands
+    ({"backend_working_dir": "app"}, "backend_working_dir = app: not an absolute path"),
+    ({"backend_settings_module": "config/settings.py"}, "not a Python module"),
+    ({"backend_manage": []}, "backend_manage = []: empty"),
+    ({"backend_manage": ["python manage.py"]}, "backend_manage = ['python manage.py']: not a command"),
+    ({"backend_web_command": [""]}, "backend_web_command = ['']: not a command"),
+    ({"backend_wsgi": "config.wsgi"}, "backend_wsgi = config.wsgi: not module:callable"),
+    ({"backend_asgi": "config/asgi.py:app"}, "not module:callable"),
+    ({"backend_wsgi": "", "backend_asgi": "", "backend_web_command": []}, "backend_wsgi: empty, and so are"),
+    ({"backend_web_port": 70000}, "backend_web_port = 70000: not a port"),
+    ({"backend_celery_app": "config:"}, "not a Celery application"),
+    (
+        {
+            "backend_celery_app": "",
+            "backend_worker_command": [],
+            "backend_worker_pools": {"a": {}},
+            "backend_beat_command": [],
+            "backend_beat_enabled": True,
+        },
+        "backend_celery_app: empty, but the pool a needs it; set it or backend_worker_command, or set "
+        "backend_worker_pools to {}.\nbackend_celery_app: empty, but beat needs it",
+    ),
+    # 4. Environment
+    ({"backend_env": {"SHOP-NAME": "x"}}, "backend_env.SHOP-NAME: not the name of an environment variable"),
+    ({"backend_env": {"TEXT": "a\nb"}}, "backend_env.TEXT = a b: not a value on one line"),
+    ({"backend_build_env": {"TEXT": ["a"]}}, "backend_build_env.TEXT = ['a']: not a value on one line"),
+    ({"backend_env": {"API_TOKEN": "x"}}, "backend_env.API_TOKEN: is a secret in the environment; move it to"),
+    (
+        {"backend_processes": {"x": {"command": ["x"], "env": {"A_SECRET": "x"}}}},
+        "processes.x.env.A_SECRET: is a secret",
+    ),
+    ({"backend_env": {"DJANGO_DEBUG": "1"}, "stack_environment": "prod"}, "DJANGO_DEBUG = 1: is on outside dev"),
+    ({"backend_env": {"A": 1}, "backend_secret_env": {"A": 1}}, "backend_env = A: is in backend_secret_env as well"),
+    ({"backend_redis_uses": {"cache": {"instance": "a", "database": 16}}}, "not a database of Redis"),
+    (
+        {"backend_redis_uses": {"cache": {"instance": "cahce"}}, "redis_instances": {"cache": {}}},
+        "backend_redis_uses.cache.instance = cahce: no such instance; name one of redis_instances: cache",
+    ),
+    # 5. Secrets
+    ({"backend_secrets": {"mail/key": "x"}}, "backend_secrets.mail/key: not a name in /run/secrets"),
+    ({"backend_secret_env": {"A": {"b": 1}}}, "backend_secret_env.A: not a text"),
+    ({"backend_files": {"etc/a.ini": "x"}}, "backend_files.etc/a.ini: not an absolute path"),
+    ({"backend_files": {"/etc/../a.ini": "x"}}, "not an absolute path"),
+    ({"backend_files": {"/run/config/a": "x"}}, "lies in a directory of the stack's own"),
+    ({"backend_files": {"/a": {"content": "x", "mode": "rw"}}}, "backend_files./a.mode = rw: not a mode"),
+    ({"backend_files": {"/a": {"content": "x", "mode": 256}}}, "not a mode; write it octal and in quotes"),
+    ({"backend_files": {"/a": {"content": "x", "owner": "app"}}}, "not a numeric uid:gid"),
+    ({"backend_files": {"/a": {"mode": "0440"}}}, "backend_files./a.content: missing"),
+    ({"backend_files": {"/a": ["x"]}}, "backend_files./a = ['x']: wrong type; give text or a dictionary"),
+    ({"backend_files": {"/a": "x"}, "backend_secret_files": {"/a": "x"}}, "is in backend_secret_files as well"),
+    # 7. Workers
+    ({"backend_worker_pools": {"Mail out": {}}}, "backend_worker_pools.Mail out: not a name for containers"),
+    ({"backend_worker_pools": {"mail": None}}, "backend_worker_pools.mail = None: wrong type; give a dictionary"),
+    ({"backend_worker_pools": {"mail": {"queues": []}}}, "backend_worker_pools.mail.queues = []: names no queue"),
+    ({"backend_worker_pools": {"mail": {"queues": ["a,b"]}}}, "not the name of a queue"),
+    ({"backend_worker_pools": {"mail": {"concurrency": 0}}}, "mail.concurrency = 0: not a positive number"),
+    ({"backend_worker_pools": {"mail": {"concurrency": "two"}}}, "it must be of type int"),
+    ({"backend_worker_pools": {"mail": {"pool": "forks"}}}, "pools.mail.pool = forks: wrong type or value"),
+    ({"backend_worker_pools": {"mail": {"queue": ["a"]}}}, "mail.queue: unknown key; did you mean queues?"),
+    ({"backend_periodic_commands": {"x": {"command": ["x"]}}}, "x: has not exactly one of schedule and every"),
+    ({"backend_periodic_commands": {"x": {"every": 5}}}, "backend_periodic_commands.x.command: missing"),
+    ({"backend_periodic_commands": {"x": {"command": ["x"], "every": 0}}}, "x.every = 0: not a positive number"),
+    ({"backend_periodic_commands": {"x": {"command": ["x"], "schedule": "@daily"}}}, "not a time of cron"),
+    (
+        {"backend_processes": {"x": {"command": "listen"}}},
+        "x.command = listen: wrong type or value; it must be of type",
+    ),
+    ({"backend_processes": {"x": {"command": ["x"], "port": 1}}}, "backend_processes.x.port: unknown key"),
+    ({"backend_processes": {"web": {"command": ["x"]}}}, "is the name of a container of the stack's own"),
+    # 8. Release commands
+    (
+        {"backend_release_commands": ["migrate"]},
+        "backend_release_commands = migrate: wrong type; give a list of arguments",
+    ),
+    ({"backend_release_commands": [["python manage.py migrate"]]}, "backend_release_commands[0] = "),
+    ({"backend_release_commands": [{"command": ["x"], "timeout": 0}]}, "[0].timeout = 0: not a positive number"),
+    (
+        {"backend_release_commands_after": [{"command": ["x"], "onec": True}]},
+        "[0].onec: unknown key; did you mean once?",
+    ),
+    # 9. Static files
+    ({"backend_static_root": "staticfiles"}, "backend_static_root = staticfiles: not an absolute path"),
+    ({"backend_static_url": "/static"}, "backend_static_url = /static: not a path between slashes"),
+    ({"backend_media_url": "media/"}, "backend_media_url = media/: not a path between slashes"),
+    (
+        {"backend_static_url": "/s/", "backend_media_url": "/s/"},
+        "backend_media_url = /s/: is backend_static_url as well",
+    ),
+    # 10. Storage
+    ({"backend_volumes": {"Media": {"path": "/srv"}}}, "backend_volumes.Media: not the name of a volume"),
+    ({"backend_volumes": {"redis-x": {"path": "/srv"}}}, "redis-x: is the name of a volume of the stack's own"),
+    ({"backend_volumes": {"media": "/srv"}}, "backend_volumes.media = /srv: wrong type"),
+    ({"backend_volumes": {"media": {"path": "srv/media"}}}, "media.path = srv/media: not an absolute path"),
+    ({"backend_volumes": {"media": {"path": "/run/x"}}}, "lies in a directory of the system's own"),
+    (
+        {
+            "backend_volumes": {
+                "a": {"path": "/srv"},
+                "b": {"path": "/srv"},
+                "c": {"path": "/app"},
+                "d": {"path": "/tmp/x"},
+            },
+            "backend_tmpfs": ["/tmp/x:size=1m"],
+            "backend_context": "/shop",
+            "backend_image": "",
+        },
+        "backend_volumes.b.path = /srv: is the path of backend_volumes.a as well; give each its own.\n"
+        "backend_volumes.c.path = /app: is where the application lies; mount it elsewhere: it would hide the source, "
+        "that of later images too.\n"
+        "backend_volumes.d.path = /tmp/x: is the path of backend_tmpfs as well",
+    ),
+    ({"backend_tmpfs": ["cache"]}, "backend_tmpfs = cache: not an absolute path"),
+    # 11. Health
+    ({"backend_health_path": "health/"}, "backend_health_path = health/: not a path; begin it with a slash"),
+    ({"backend_health_host": "https://a.example"}, "backend_health_host = https://a.example: not a host name"),
+    ({"backend_health_statuses": []}, "backend_health_statuses = []: empty"),
+    ({"backend_health_statuses": [200, 1000]}, "backend_health_statuses = 1000: not a status of HTTP"),
+    ({"backend_health_timeout_seconds": 0}, "backend_health_timeout_seconds = 0: not a positive number"),
+    # 12. Edge
+    ({"backend_upload_max_size": "25 MB"}, "backend_upload_max_size = 25 MB: not a size of nginx"),
+    ({"backend_locations": {"downloads": "return 404;"}}, "backend_locations.downloads: not a location of nginx"),
+    ({"backend_locations": {"/x/": "return 404"}}, "backend_locations./x/ = return 404: not directives of nginx"),
+    ({"backend_locations": {"/x/": "if ($a) { return 404;"}}, "not directives of nginx"),
+    (
+        {"backend_redirect_domains": ["a.b:80"], "backend_domains": ["c.d"]},
+        "backend_redirect_domains = a.b:80: has a port",
+    ),
+    ({"backend_redirect_domains": ["c.d"], "backend_domains": ["c.d"]}, "is one of backend_domains as well"),
+    (
+        {"backend_locations": {"^~ /s/": "deny all;"}, "backend_static_url": "/s/", "backend_media_url": ""},
+        "backend_locations.^~ /s/: is the location of backend_static_url already",
+    ),
+    # 13. Limits and backups
+    ({"backend_web_memory": "8m"}, "backend_web_memory = 8m: not a size, or too small to start in"),
+    ({"backend_web_memory": "lots"}, "not a size"),
+    ({"backend_processes": {"x": {"command": ["x"], "memory": "1 pound"}}}, "backend_processes.x.memory = 1 pound"),
+    ({"backend_web_cpus": -1}, "backend_web_cpus = -1: is negative"),
+    (
+        {"backend_backup_volumes": ["medai"], "backend_volumes": {"media": {"path": "/srv"}}},
+        "backend_backup_volumes = medai: no such volume; name one of backend_volumes: media",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "expected"), WRONG)
+def test_a_wrong_value_is_one_line(values: dict, expected: str) -> None:
+    found = judged(values)
+    assert expected in found
+    assert found.count("\n") == expected.count("\n")
 
 
 @pytest.mark.parametrize(
-    ("pool", "text"),
+    "values",
     [
-        ({"concurrency": 2}, "mail: has no queues"),
-        ({"queues": [], "concurrency": 2}, "mail: has no queues"),
-        ({"queues": ["a"], "concurrency": 0}, "mail.concurrency = 0: not a positive number"),
-        ({"queues": ["a"], "concurrency": "two"}, "not a positive number"),
-        (None, "not a dictionary"),
+        {"backend_packages": ["acme-shop[postgres]==1.2", "a @ https://x/a.whl", "b>=1; python_version < '4'"]},
+        {"backend_packages": ["a==1 --hash=sha256:%s" % ("0" * 64)], "backend_hashes_required": True},
+        {"backend_extras": ["s3"], "backend_requirements": "uv.lock", "backend_image": ""},
+        {"backend_system_packages": ["libpango-1.0-0", "g++", "libc6:amd64", "gettext=0.23.1-2"]},
+        {"backend_wsgi": "shop.wsgi:create_app('prod')", "backend_asgi": "", "backend_web_command": []},
+        {"backend_env": {"A": 1, "_b": True, "C": "", "RESET_PASSWORD": "yes", "API_KEY": "/run/secrets/api"}},
+        {"backend_build_env": {"SECRET_KEY": "for the build only"}},
+        {"backend_secret_env": {"KEY": "-----BEGIN\nKEY"}},
+        {"backend_files": {"/etc/a.ini": "a\nb", "/etc/b": {"content": "x", "mode": "0440", "owner": "1:1"}}},
+        {"backend_worker_pools": {"mail-out": {}, "b": {"queues": ["a"], "concurrency": "2"}}},
+        {
+            "backend_periodic_commands": {
+                "x": {"command": ["a"], "every": 60},
+                "y": {"command": ["a"], "schedule": "0 3 * * *"},
+            }
+        },
+        {"backend_release_commands": [["a", "b c"], {"command": ["a"], "once": True, "timeout": 60, "name": "x"}]},
+        {"backend_static_root": "/opt/venv/lib/python3*/site-packages/acme/static", "backend_static_url": "/a/static/"},
+        {"backend_static_url": "/static/", "backend_media_url": ""},
+        {"backend_tmpfs": ["/var/cache", "/var/lib/x:size=64m,mode=1777"]},
+        {
+            "backend_locations": {
+                "/": "proxy_pass http://x;",
+                "= /x": "return 404;",
+                "~ ^/(a|b)/": "if ($x) { return 1; }",
+            }
+        },
+        {
+            "backend_locations": {
+                '~ "^/a{2}"': "# a comment with {\nreturn 200 '}';\n",
+                "^~ /b/": "location /b/c/ { deny all; }",
+            }
+        },
+        {"backend_web_memory": "1.5g", "backend_web_cpus": "0.5", "backend_upload_max_size": "0"},
+        {"backend_domains": ["a.example"], "backend_redirect_domains": ["www.a.example"]},
     ],
 )
-def test_pools_that_would_do_nothing(pool: object, text: str) -> None:
-    assert text in lines(preflight.pool_problems({"mail": pool}))
+def test_right_values_are_none_of_a_problem(values: dict) -> None:
+    assert judged(values) == ""
 
 
-def test_pool_names_become_container_names() -> None:
-    good = {"queues": ["a"], "concurrency": 1}
-    assert "not a pool name" in lines(preflight.pool_problems({"Mail out": good}))
-    assert preflight.pool_problems({"mail-out": good}) == []
+def test_a_secret_in_the_open_is_told_where_it_is() -> None:
+    secrets = {"secret_database": "p@ss/word-0123456789", "secret_short": "abc", "secret_weak": "password"}
+    values = {
+        "backend_env": {
+            "DATABASE_URL": "postgresql://shop:p%40ss%2Fword-0123456789@db/shop",
+            "A": "abc",
+            "B": "password",
+        },
+        "backend_files": {"/etc/a.ini": "key = p@ss/word-0123456789\n"},
+        "backend_secret_files": {"/etc/b.ini": "key = p@ss/word-0123456789\n"},
+    }
+    remedy = "contains the value of secret_database; move it to backend_secret_env or backend_secret_files."
+    assert judged(values, secrets) == "backend_env.DATABASE_URL: %s\nbackend_files./etc/a.ini: %s" % (remedy, remedy)
+
+
+def test_nothing_of_a_secret_variable_is_shown() -> None:
+    values = {
+        "backend_secrets": {"a/b": STRONG, "c": [STRONG], "d": {"content": STRONG, "mdoe": STRONG, "mode": STRONG}}
+    }
+    values |= {"backend_secret_env": {"A B": STRONG, "C": [STRONG]}, "backend_secret_files": {"x": STRONG}}
+    found = judged(values)
+    assert STRONG not in found
+    assert found.count("\n") == 6
+
+
+def test_services_without_a_host_are_missed_only_where_they_are_referred_to() -> None:
+    raw = {
+        "backend_default_secrets": {"database_url": "{{ stack_database.url }}"},
+        "backend_env": {"CACHE": "{{ my_cache }}"},
+        "my_cache": "{{ stack_redis.cache.host }}",
+    }
+    found = lines(preflight.service_problems({"postgres": [], "web": ["a"]}, raw, ["cache"]))
+    assert "group postgres: has no host, but backend_default_secrets refers to stack_database; add one" in found
+    assert "group redis: has no host, but backend_env refers to stack_redis" in found
+    assert preflight.service_problems({"postgres": ["a"]}, raw, []) == []
+    assert preflight.service_problems({}, {"backend_env": {"A": "stack_database"}}, ["cache"]) == []
+
+
+def test_uses_of_redis_are_declared() -> None:
+    raw = {
+        "backend_env": {"A": "{{ stack_redis.broker.url }}{{ stack_redis['locks'].url }}{{ stack_redis.cache.url }}"}
+    }
+    found = lines(preflight.redis_reference_problems(raw, ["cache"]))
+    assert "backend_env.A: refers to stack_redis.broker, which backend_redis_uses does not have; add it there" in found
+    assert "stack_redis.locks" in found
+    assert found.count("\n") == 1
 
 
 def test_beat_needs_workers() -> None:
     assert "without a worker host" in lines(preflight.worker_problems(True, ["default"], []))
     assert "without a worker pool" in lines(preflight.worker_problems(True, [], ["a"]))
+    assert "has no host to run on" in lines(preflight.worker_problems(False, [], [], ["report"]))
+    assert preflight.worker_problems(False, [], ["a"], ["report"]) == []
     assert preflight.worker_problems(False, [], []) == preflight.worker_problems(True, ["default"], ["a"]) == []
 
 
@@ -443,18 +750,51 @@ def test_hosts_that_could_not_be_observed() -> None:
 # The documentation of the shared variables
 
 
+# What the wiring gives to the templates of inventories.
+GIVEN = {"stack_public_url", "stack_origins", "stack_database", "stack_database_owner", "stack_redis"}
+
+
+def stack_options(root: Path) -> dict[str, dict]:
+    return yaml.safe_load((root / "meta/stack_variables.yml").read_text())["argument_specs"]["main"]["options"]
+
+
 def test_the_documented_variables_are_those_of_the_wiring(root: Path) -> None:
-    options = yaml.safe_load((root / "meta/stack_variables.yml").read_text())["argument_specs"]["main"]["options"]
+    options = stack_options(root)
     wiring = yaml.safe_load((root / "group_vars/shared.yml").read_text())
     shared = {name: value for name, value in wiring.items() if name.startswith(("stack_", "backend_", "secret_"))}
-    assert sorted(shared) == sorted(name for name in options if name in shared), (
-        "document it in meta/stack_variables.yml"
-    )
-    assert {name: options[name]["default"] for name in shared} == shared
+    assert set(shared) - GIVEN <= set(options), "document it in meta/stack_variables.yml"
     for name, option in options.items():
         assert option["description"].endswith("."), name
-        assert "required" in option or "default" in option, name
-        assert option.get("no_log", False) == (name.startswith("secret_") or name == "backend_secrets"), name
+        assert "required" in option or name in shared or "default" in option, name
+        assert option.get("no_log", False) == ("secret" in name), name
+        # A default that depends on other variables is documented by what it usually is.
+        depends = preflight.references(shared.get(name)) and not preflight.references(option.get("default"))
+        if name in shared and not depends:
+            assert option["default"] == shared[name], name
+
+
+def test_every_variable_that_a_rule_names_is_documented(root: Path) -> None:
+    places = {steps[0] for steps, _rule in preflight.PLACES}
+    combined = {name for _check, names in preflight.COMBINATIONS for name in names} - {"redis_instances"}
+    assert places | combined | set(preflight.ENTRIES) | set(preflight.REFERRING) <= set(stack_options(root))
+
+
+def test_the_keys_of_entries_are_those_that_roles_read(root: Path) -> None:
+    web = yaml.safe_load((root / "roles/django_web/vars/main.yml").read_text())
+    assert set(preflight.ENTRIES["backend_processes"][1]) == set(web["__django_web_process_keys"])
+    assert set(preflight.ENTRIES["backend_release_commands"][1]) == release_commands.KEYS
+    assert set(preflight.ENTRIES["backend_files"][1]) == container.FILE_KEYS
+
+
+def test_the_defaults_of_the_stack_are_right(root: Path, tmp_path: Path) -> None:
+    values = {
+        name: option["default"] for name, option in stack_options(root).items() if option.get("default") is not None
+    }
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements/prod.txt").touch()
+    templates = {"backend_context": str(tmp_path), "backend_domains": ["a.example"], "backend_health_host": "a.example"}
+    changed = {**templates, "stack_subnet_prefix": "10.213.7", "redis_instances": {"broker": {}, "cache": {}}}
+    assert judged({**values, **changed}) == ""
 
 
 def test_every_role_that_preflight_validates_exists(root: Path) -> None:

@@ -172,7 +172,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
                     "backend_env": {"API_TOKEN": IN_ENVIRONMENT},
                     "backend_secrets": {"api_key": APPLICATION, "mail_password": "changeme"},
                     "backend_worker_pools": {
-                        "mail": {"concurrency": 2},
+                        "mail": {"queues": []},
                         "slow": {"queues": ["slow"], "concurrency": 0},
                     },
                 },
@@ -198,6 +198,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
                     "backend_domains": ["https://shop.example.org", "*.example.org", "shop.example.org:8443"],
                     "backend_env": {"DJANGO_DEBUG": "1"},
                     "nginx_tls_server_names": ["other.example.org"],
+                    "nginx_tls_redirect_names": ["www.example.org"],
                     "nginx_tls_certificate_source": "files",
                     "nginx_tls_certificate": certificate(["shop.example.org"], key),
                     "nginx_tls_certificate_key": pem(other),
@@ -243,6 +244,84 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
             ),
             [],
         ),
+        "packages": (
+            write(
+                "packages",
+                {
+                    "backend_redirect_domains": ["shop.example.org"],
+                    "backend_context": "",
+                    "backend_packages": ["acme shop"],
+                    "backend_constraints": "../limits.txt",
+                    "backend_extras": ["s3"],
+                    "backend_wheels_only_except": ["acme"],
+                    "backend_system_packages": ["libPango"],
+                    "backend_base_image": "python:latest",
+                    "backend_user": "0:0",
+                    "backend_manage": ["acme manage"],
+                    "backend_wsgi": "acme/wsgi.py",
+                    "backend_env": {
+                        "SHOP-NAME": "shop",
+                        "DATABASE_URL": "postgresql://shop:%s@db/shop" % SECRETS["secret_postgres_application"],
+                        "CURRENCY": "EUR",
+                    },
+                    "backend_redis_uses": {
+                        "broker": {"instance": "brokre", "database": 0},
+                        "cache": {"instance": "cache", "database": 0},
+                    },
+                    "backend_secrets": {"mail/key": APPLICATION},
+                    "backend_secret_env": {"CURRENCY": "EUR"},
+                    "backend_files": {"/run/secrets/settings.ini": "x", "etc/settings.ini": "x"},
+                    "backend_secret_files": {"/etc/acme.ini": {"content": APPLICATION, "mode": 256}},
+                },
+            ),
+            ["-vvv"],
+        ),
+        "runtime": (
+            write(
+                "runtime",
+                {
+                    "backend_worker_pools": {"mail": {"queue": ["mail"]}},
+                    "backend_periodic_commands": {
+                        "clean": {"command": ["acme", "clean"], "schedule": "61 * * * *"},
+                        "report": {"command": ["acme", "report"]},
+                    },
+                    "backend_processes": {"listener": {"command": "acme listen"}},
+                    "backend_release_commands": ["python manage.py migrate"],
+                    "backend_static_url": "static/",
+                    "backend_volumes": {"media": {"path": "srv/media"}, "redis-data": {"path": "/srv/data"}},
+                    "backend_backup_volumes": ["uploads"],
+                    "backend_tmpfs": ["cache"],
+                    "backend_health_path": "health",
+                    "backend_health_statuses": [2000],
+                    "backend_health_timeout_seconds": 0,
+                    "backend_upload_max_size": "25 MB",
+                    "backend_locations": {"/downloads/": "return 404"},
+                    "backend_web_memory": "8m",
+                    "backend_web_cpus": -1,
+                },
+                groups={"postgres": None, "redis": None},
+                secrets={"secret_postgres_superuser": None},
+            ),
+            [],
+        ),
+        # Neither database nor Redis of the stack, no tree, no Celery.
+        "small": (
+            write(
+                "small",
+                {
+                    "backend_context": "",
+                    "backend_packages": ["acme==1.0"],
+                    "backend_redis_uses": {},
+                    "backend_default_env": {},
+                    "backend_default_secrets": {},
+                    "backend_secret_env": {"SECRET_KEY": "{{ secret_django_key }}"},
+                    "backend_worker_pools": {},
+                    "backend_beat_enabled": False,
+                },
+                groups={"postgres": None, "redis": None, "worker": None, "backups": None},
+            ),
+            [],
+        ),
     }
     with ThreadPoolExecutor(max_workers=2) as pool:
         yield {name: pool.submit(inventories.run, path, *options) for name, (path, options) in written.items()}
@@ -253,7 +332,7 @@ MISTAKES = [
     ("names", r"postgres_memori \(.*10_env.yml:\d+\): unknown variable; did you mean postgres_memory\?"),
     ("names", r"nginx_tls_https_port = https \(.*\): wrong type or value; it must be of type int"),
     ("names", r"backend_static_root \(.*\): refers to statics, which is not defined"),
-    ("names", r"backend_release_commands = .*: wrong type or value; it must be of type list of list"),
+    ("names", r"backend_release_commands = .*: wrong type or value; it must be of type list"),
     ("names", r"postgres_networks.ipv4_adress .*: unknown key; did you mean ipv4_address\?"),
     ("names", r"secret_redis_broker: missing; `make secrets ENV=prod` creates a strong one"),
     ("names", r"secret_redis_cache .*: has the same value as secret_django_key; give each secret a value of its own"),
@@ -261,8 +340,8 @@ MISTAKES = [
     ("names", r"secret_postgres_superuser .*: is shorter than 16 characters"),
     ("names", r"secret_backups_cipher .*: is empty"),
     ("names", r"backend_secrets.mail_password .*: is a placeholder; give a real one"),
-    ("names", r"backend_env.API_TOKEN .*: is a secret in the environment; move it to backend_secrets"),
-    ("names", r"backend_worker_pools.mail .*: has no queues"),
+    ("names", r"backend_env.API_TOKEN .*: is a secret in the environment; move it to backend_secret_env, or to"),
+    ("names", r"backend_worker_pools.mail.queues = \[\] .*: names no queue"),
     ("names", r"backend_worker_pools.slow.concurrency = 0 .*: not a positive number"),
     ("names", r"group wokers: unknown; did you mean worker\?"),
     ("application", r"stack_name = cafe .*: consists of hexadecimal digits only"),
@@ -273,7 +352,7 @@ MISTAKES = [
     ("application", r"backend_domains = shop.example.org:8443 .*: has a port"),
     ("application", r"backend_env.DJANGO_DEBUG = 1 .*: is on outside dev"),
     ("application", r"nginx_tls_certificate .*: the private key does not belong to the certificate"),
-    ("application", r"nginx_tls_certificate .*: the certificate is for shop.example.org, not for other.example.org"),
+    ("application", r"nginx_tls_certificate .*: the certificate is for .*, not for other.example.org, www.example.org"),
     ("application", r"localhost: nginx_tls_http_port = 127.0.0.1:\d+: taken by a process that listens on 127.0.0.1"),
     ("application", r"localhost: disk: \d+ MiB free in Docker's directory, 1000000000 are needed"),
     ("application", r"backend_beat_enabled = true: is on without a worker host"),
@@ -287,6 +366,45 @@ MISTAKES = [
     ("hosts", r"alone: is in no group; put it into one of postgres, redis, web, worker, edge, backups"),
     ("context", r"backend_requirements = requirements/none.txt .*: no such file in backend_context"),
     ("context", r"backend_domains = \[\] .*: empty"),
+    # The groups of meta/stack_variables.yml
+    ("packages", r"backend_redirect_domains = shop.example.org .*: is one of backend_domains as well"),
+    ("packages", r"backend_packages = acme shop .*: not a requirement; write it as"),
+    ("packages", r"backend_constraints = ../limits.txt .*: leads out of backend_context"),
+    ("packages", r"backend_extras = \['s3'\] .*: only lock files know extras"),
+    ("packages", r"backend_wheels_only_except = \['acme'\] .*: means nothing without backend_wheels_only"),
+    ("packages", r"backend_system_packages = libPango .*: not the name of a Debian package"),
+    ("packages", r"backend_base_image = python:latest .*: is tagged latest"),
+    ("packages", r"backend_user = 0:0 .*: not the uid:gid of an unprivileged user"),
+    ("packages", r"backend_manage = \['acme manage'\] .*: not a command; begin with the program alone"),
+    ("packages", r"backend_wsgi = acme/wsgi.py .*: not module:callable"),
+    ("packages", r"backend_env.SHOP-NAME .*: not the name of an environment variable"),
+    ("packages", r"backend_env.DATABASE_URL .*: contains the value of secret_postgres_application; move it to"),
+    ("packages", r"backend_redis_uses.broker.instance = brokre .*: no such instance; name one of .*: broker, cache"),
+    ("packages", r"backend_secrets.mail/key .*: not a name in /run/secrets"),
+    ("packages", r"backend_files./run/secrets/settings.ini .*: lies in a directory of the stack's own"),
+    ("packages", r"backend_files.etc/settings.ini .*: not an absolute path"),
+    (
+        "packages",
+        r'backend_secret_files./etc/acme.ini.mode .*: not a mode; write it octal and in quotes, such as "0440"',
+    ),
+    ("runtime", r"backend_worker_pools.mail.queue .*: unknown key; did you mean queues\?"),
+    ("runtime", r"backend_periodic_commands.clean.schedule = 61 \* \* \* \* .*: not a time of cron"),
+    ("runtime", r"backend_periodic_commands.report .*: has not exactly one of schedule and every"),
+    ("runtime", r"backend_processes.listener.command = acme listen .*: wrong type or value; it must be of type list"),
+    ("runtime", r"backend_release_commands = python manage.py migrate .*: wrong type; give a list of arguments"),
+    ("runtime", r"backend_static_url = static/ .*: not a path between slashes"),
+    ("runtime", r"backend_volumes.media.path = srv/media .*: not an absolute path"),
+    ("runtime", r"backend_volumes.redis-data .*: is the name of a volume of the stack's own"),
+    ("runtime", r"backend_tmpfs = cache .*: not an absolute path"),
+    ("runtime", r"backend_health_path = health .*: not a path; begin it with a slash"),
+    ("runtime", r"backend_health_statuses = 2000 .*: not a status of HTTP"),
+    ("runtime", r"backend_health_timeout_seconds = 0 .*: not a positive number; give seconds"),
+    ("runtime", r"backend_upload_max_size = 25 MB .*: not a size of nginx"),
+    ("runtime", r"backend_locations./downloads/ = return 404 .*: not directives of nginx"),
+    ("runtime", r"backend_web_memory = 8m .*: not a size, or too small"),
+    ("runtime", r"backend_web_cpus = -1 .*: is negative"),
+    ("runtime", r"group postgres: has no host, but backend_default_secrets refers to stack_database"),
+    ("runtime", r"group redis: has no host, but backend_default_secrets refers to stack_redis"),
 ]
 
 
@@ -297,7 +415,7 @@ def test_mistake_is_one_line_of_the_report(runs: dict[str, Future[Run]], invento
     assert len(found) == 1, run.output
 
 
-@pytest.mark.parametrize("inventory", ["names", "application", "hosts", "context"])
+@pytest.mark.parametrize("inventory", ["names", "application", "hosts", "context", "packages", "runtime"])
 def test_nothing_but_the_mistakes_is_reported(runs: dict[str, Future[Run]], inventory: str) -> None:
     run = runs[inventory].result()
     assert run.code != 0
@@ -306,13 +424,14 @@ def test_nothing_but_the_mistakes_is_reported(runs: dict[str, Future[Run]], inve
     assert "changed=1" not in run.output
 
 
-def test_a_good_inventory_passes_in_one_short_line(runs: dict[str, Future[Run]]) -> None:
-    run = runs["fine"].result()
+@pytest.mark.parametrize("inventory", ["fine", "small"])
+def test_a_good_inventory_passes_in_one_short_line(runs: dict[str, Future[Run]], inventory: str) -> None:
+    run = runs[inventory].result()
     assert run.code == 0, run.output
     assert "Preflight found no problem on 1 host." in run.output
 
 
 def test_no_secret_is_printed_at_any_verbosity(runs: dict[str, Future[Run]]) -> None:
-    output = runs["names"].result().output
+    output = runs["names"].result().output + runs["packages"].result().output
     for secret in (*SECRETS.values(), DUPLICATE, SHORT, IN_ENVIRONMENT, APPLICATION):
         assert secret not in output

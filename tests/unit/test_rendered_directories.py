@@ -10,7 +10,7 @@ from ansible_collections.broadcast.stack.plugins.modules import rendered_directo
 
 @pytest.fixture
 def directory(tmp_path):
-    return rendered_directories.Directory(str(tmp_path / "secrets"), os.getuid(), os.getgid(), "0500", "0400")
+    return rendered_directories.Directory(str(tmp_path / "secrets"), os.getuid(), os.getgid(), "0500", "0400", {})
 
 
 def mode(path):
@@ -53,3 +53,11 @@ def test_no_temporary_file_stays_behind(directory):
 def test_a_name_that_leaves_the_directory_is_refused(name):
     with pytest.raises(ValueError, match="must stay inside /srv"):
         rendered_directories.inside("/srv", {name: ""})
+
+
+def test_a_file_may_have_a_mode_of_its_own(tmp_path):
+    access = {"b": {"uid": os.getuid(), "gid": os.getgid(), "mode": "0644"}}
+    one = rendered_directories.Directory(str(tmp_path / "x"), os.getuid(), os.getgid(), "0700", "0400", access)
+    rendered_directories.converge(one, {"a": "1", "b": "2"}, False)
+    assert [mode(one.path + name) for name in ("/a", "/b")] == ["0400", "0644"]
+    assert rendered_directories.converge(one, {"a": "1", "b": "2"}, False)[:2] == ([], [])
