@@ -70,11 +70,15 @@ def test_it_is_healthy_by_its_own_check(host):
 
 def test_the_check_fails_when_the_path_does_not_answer_200(host):
     script = json.loads(host.check_output("docker inspect -f '{{json .Config.Healthcheck.Test}}' shop-web"))[3]
-    wrong_path = host.run("docker exec shop-web bash -c %s /nothing shop.example.org", script)
+
+    def ask(name: str, path: str):
+        return host.run("docker exec shop-web bash -c %s 8000 %s https 5 200 %s", script, name, path)
+
+    wrong_path = ask("shop.example.org", "/nothing")
     assert wrong_path.rc == 1
     assert "/nothing with Host shop.example.org answered 404" in wrong_path.stdout
-    assert host.run("docker exec shop-web bash -c %s /up other.example.org", script).rc == 1
-    assert host.run("docker exec shop-web bash -c %s /up shop.example.org", script).rc == 0
+    assert ask("other.example.org", "/up").rc == 1
+    assert ask("shop.example.org", "/up").rc == 0
 
 
 def test_the_release_commands_ran_once_and_with_their_own_secrets(host):
@@ -152,7 +156,7 @@ def test_changed_release_commands_run_once_more(host, converge, own):
 
 def test_an_application_that_is_not_ready_fails_the_run_and_says_why(host, converge, own, restored):
     environment = {**own["django_web_env"], "SHOP_GREETING": "not ready"}
-    run = converge(django_web_env=environment, django_web_ready_path="/unready")
+    run = converge(django_web_env=environment, backend_ready_path="/unready")
     assert run.returncode != 0
     assert "/unready with Host shop.example.org answered 503" in run.stdout
     assert "no such table: shop_nothing" in run.stdout
