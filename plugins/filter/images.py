@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 def image_builds(catalog: Mapping[str, Mapping], wanted: Iterable[str], present: Iterable[str]) -> list[dict]:
     """The images to build, parents first: what is wanted and not present, and the parents that this takes.
 
-    A builder is built again whenever anything of it is: it carries the mirrors and certificates of this run. Its layers are
-    cached, so that costs nothing when they are the same.
+    A builder is built again whenever anything of it is: it carries the mirrors and certificates of this run. Its layers
+    are cached, so that costs nothing when they are the same.
     """
     present = set(present)
     needed: set[str] = set()

@@ -23,9 +23,9 @@ options:
     required: true
   application:
     description:
-      - The Django project, with C(context) (folder), C(target) (C(prod) or C(dev)), C(requirements), C(packages) and the
-        other fields of C(Application) in plugins/module_utils/image_catalog.py. With neither C(context) nor C(packages)
-        the catalog has no C(django).
+      - The Django project, with C(context) (folder), C(target) (C(prod) or C(dev)), C(requirements), C(packages) and
+        the other fields of C(Application) in plugins/module_utils/image_catalog.py. With neither C(context) nor
+        C(packages) the catalog has no C(django).
     type: dict
     default: {}
 """

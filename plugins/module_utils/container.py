@@ -387,8 +387,8 @@ def plan(specs, observation, policy, settings):
 
     specs: list of specifications. observation: result of stack_info. policy: docker_container options of every
     container. settings: {stack, root, user, role, managed}. Returns a list of
-    {name, image, reasons (list of str), arguments (of docker_container), healthy_wait_timeout (seconds)}; no secret is in
-    it. Raises SpecificationError.
+    {name, image, reasons (list of str), arguments (of docker_container), healthy_wait_timeout (seconds)}; no secret is
+    in it. Raises SpecificationError.
     """
     result = []
     root, user = settings["root"], settings["user"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import re
 
+UTC = datetime.timezone.utc  # noqa: UP017 (Pythons of hosts)
 FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
 
 
@@ -56,7 +57,7 @@ class Schedule:
 
     def previous(self, now: float) -> float:
         """The last scheduled time that is not after now; 0 when there was none in four years."""
-        moment = datetime.datetime.fromtimestamp(now, datetime.timezone.utc)
+        moment = datetime.datetime.fromtimestamp(now, UTC)
         times = sorted((hour, minute) for hour in self.hours for minute in self.minutes)
         for back in range(4 * 366):
             day = moment.date() - datetime.timedelta(days=back)
@@ -64,6 +65,6 @@ class Schedule:
                 continue
             passed = [slot for slot in times if back or slot <= (moment.hour, moment.minute)]
             if passed:
-                slot = datetime.datetime(day.year, day.month, day.day, *passed[-1], tzinfo=datetime.timezone.utc)
+                slot = datetime.datetime(day.year, day.month, day.day, *passed[-1], tzinfo=UTC)
                 return slot.timestamp()
         return 0.0

@@ -44,7 +44,7 @@ class CatalogError(Exception):
 
 @dataclass(frozen=True)
 class Application:
-    """A Django project as the wiring describes it (`__stack_application`); meta/stack_variables.yml has the meanings."""
+    """A Django project as the wiring describes it (`__stack_application`); meta/stack_variables.yml has meanings."""
 
     context: str = ""
     target: str = "prod"

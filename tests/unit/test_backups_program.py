@@ -1,58 +1,35 @@
-"""The backup program: schedule, health and refusal of restores that cannot succeed."""
+"""The backup program: schedule, health, refusal of restores that cannot succeed, and exchanges that can be undone."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import json
+import sys
 import time
-import types
 from pathlib import Path
 
 import pytest
+from ansible_collections.broadcast.stack.plugins.module_utils.cron import Schedule
 
-PROGRAM = Path(__file__).resolve().parents[2] / "docker" / "backups" / "backups.py"
-# Not imported: a cache of compiled code beside the program would be part of the image's build context.
-backups = types.ModuleType("backups_program")
-exec(compile(PROGRAM.read_text(), str(PROGRAM), "exec"), backups.__dict__)
+# A cache of compiled code beside the program would be in the way of whoever copies the folder.
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docker" / "backups"))
+
+from backups import commands, common, database, volumes
 
 
 def epoch(text: str) -> float:
     return datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.UTC).timestamp()
 
 
-@pytest.mark.parametrize(
-    ("expression", "now", "expected"),
-    [
-        ("0 2 * * *", "2026-03-10 02:00", "2026-03-10 02:00"),
-        ("0 2 * * *", "2026-03-10 01:59", "2026-03-09 02:00"),
-        ("0 2 * * 0", "2026-03-10 12:00", "2026-03-08 02:00"),
-        ("0 2 * * 7", "2026-03-10 12:00", "2026-03-08 02:00"),
-        ("30 */6 * * 1-6", "2026-03-09 00:29", "2026-03-07 18:30"),
-        ("*/15 * * * *", "2026-03-10 12:44", "2026-03-10 12:30"),
-        ("5/20 * * * *", "2026-03-10 12:44", "2026-03-10 12:25"),
-        ("0 0 29 2 *", "2026-03-10 12:00", "2024-02-29 00:00"),
-        ("0 0 1,15 * *", "2026-01-01 00:00", "2026-01-01 00:00"),
-        # Both days restricted: either is enough.
-        ("0 0 1 * 1", "2026-03-10 12:00", "2026-03-09 00:00"),
-        ("0 0 1 * 1", "2026-04-02 12:00", "2026-04-01 00:00"),
-    ],
-)
-def test_last_scheduled_time_follows_cron(expression: str, now: str, expected: str) -> None:
-    assert backups.Schedule(expression).previous(epoch(now)) == epoch(expected)
+def entry(kind: str, start: str, label: str = "x") -> common.Backup:
+    return common.Backup(label, kind, epoch(start), epoch(start) + 60, 2**20, {"volumes": ["media"]})
 
 
-@pytest.mark.parametrize(
-    "expression", ["", "0 2 * *", "60 2 * * *", "0 24 * * *", "0 2 * * mon", "0 2 5-1 * *", "*/0 * * * *"]
-)
-def test_schedule_that_is_not_cron_is_refused(expression: str) -> None:
-    with pytest.raises(backups.BackupError, match="schedule"):
-        backups.Schedule(expression)
-
-
-def entry(kind: str, start: str) -> dict:
-    return {"label": "x", "type": kind, "start": epoch(start), "stop": epoch(start) + 60, "size": 2**20}
-
-
-SCHEDULES = {"full": backups.Schedule("0 2 * * 0"), "diff": backups.Schedule("0 2 * * 1-6")}
+SCHEDULES = {"full": Schedule("0 2 * * 0"), "diff": Schedule("0 2 * * 1-6")}
+NOW = epoch("2026-03-10 12:00")
+FRESH = [entry("full", "2026-03-10 02:00")]
 
 
 @pytest.mark.parametrize(
@@ -70,87 +47,249 @@ SCHEDULES = {"full": backups.Schedule("0 2 * * 0"), "diff": backups.Schedule("0 
     ],
 )
 def test_due_backup_is_the_one_that_was_not_started_since_its_time(taken: list, now: str, expected: str | None) -> None:
-    assert backups.due([entry(*backup) for backup in taken], SCHEDULES, epoch(now)) == expected
-
-
-NOW = epoch("2026-03-10 12:00")
-FRESH = [entry("full", "2026-03-10 02:00")]
+    assert commands.due([entry(*backup) for backup in taken], SCHEDULES, epoch(now)) == expected
 
 
 @pytest.mark.parametrize(
-    ("taken", "last", "failing_since", "expected"),
+    ("taken", "last", "expected"),
     [
-        (FRESH, {}, 0.0, ""),
-        (FRESH, {"problem": "", "at": 0}, NOW - 60, ""),
-        (FRESH, {"problem": "backup failed", "at": 0}, 0.0, "backup failed"),
-        ([], {}, 0.0, "no backup"),
-        ([entry("full", "2026-03-09 02:00")], {}, 0.0, "33 hours old"),
-        (FRESH, {}, NOW - 3600, "write-ahead log has not been archived since 2026-03-10 11:00:00 UTC"),
+        (FRESH, {}, ""),
+        (FRESH, {"problem": "", "at": 0}, ""),
+        (FRESH, {"problem": "backup failed", "at": 0}, "backup failed"),
+        ([], {}, "no backup"),
+        ([entry("full", "2026-03-09 02:00")], {}, "33 hours old"),
     ],
 )
-def test_health_names_why_backups_cannot_be_relied_upon(
-    taken: list, last: dict, failing_since: float, expected: str
-) -> None:
-    found = backups.problem(taken, last, failing_since, 26 * 3600, NOW)
+def test_health_names_why_backups_cannot_be_relied_upon(taken: list, last: dict, expected: str) -> None:
+    found = commands.problem(taken, last, 26 * 3600, NOW)
     assert expected in found
     assert bool(found) == bool(expected)
 
 
+def test_archive_that_fails_counts_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = database.Database()
+    monkeypatch.setattr(subject, "archive_fails", lambda: True)
+    assert subject.concern(NOW) == ""
+    assert "not been archived since 2026-03-10 12:00:00 UTC" in subject.concern(NOW + 3600)
+    monkeypatch.setattr(subject, "archive_fails", lambda: False)
+    assert subject.concern(NOW + 3600) == ""
+
+
+@pytest.mark.parametrize("kind", [database.Database, volumes.Volumes])
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
         ("yesterday", "no time"),
         ("2026-03-10 12:00:00", "time zone"),
-        ("2026-03-10 01:00:00+00:00", "oldest backup"),
+        ("2026-03-10 01:00:00+00:00", "oldest"),
         ("2999-01-01 00:00:00+00:00", "future"),
     ],
 )
-def test_restore_target_that_cannot_be_reached_is_refused(target: str, reason: str) -> None:
-    with pytest.raises(backups.BackupError, match=reason):
-        backups.check_target(target, FRESH)
+def test_restore_target_that_cannot_be_reached_is_refused(
+    kind: type, target: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = kind()
+    monkeypatch.setattr(subject, "backups", lambda: FRESH)
+    with pytest.raises(common.BackupError, match=reason):
+        subject.check(target, "")
 
 
-def test_restore_without_any_backup_is_refused() -> None:
-    with pytest.raises(backups.BackupError, match="no backup"):
-        backups.check_target("", [])
+@pytest.mark.parametrize("kind", [database.Database, volumes.Volumes])
+def test_restore_without_any_backup_or_of_an_unknown_one_is_refused(
+    kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = kind()
+    monkeypatch.setattr(subject, "backups", list)
+    with pytest.raises(common.BackupError, match=r"no backup|there is none"):
+        subject.check("", "")
+    monkeypatch.setattr(subject, "backups", lambda: FRESH)
+    with pytest.raises(common.BackupError, match="there is no backup y; there are x"):
+        subject.check("", "y")
 
 
 def test_command_that_fails_is_named_with_its_errors() -> None:
     script = "echo 'P00  ERROR: [082]: WAL was not archived'; echo '   HINT: look'; exit 82"
-    with pytest.raises(backups.BackupError, match=r"exit code 82: \[082\]: WAL was not archived; look"):
-        backups.run(["sh", "-c", script])
+    with pytest.raises(common.BackupError, match=r"exit code 82: \[082\]: WAL was not archived; look"):
+        common.run(["sh", "-c", script])
 
 
 def test_silent_command_still_gives_signs_of_life() -> None:
     signs: list[float] = []
-    backups.run(["sleep", "0.1"], alive=lambda: signs.append(time.time()))
+    common.run(["sleep", "0.1"], alive=lambda: signs.append(time.time()))
     assert signs
+
+
+# The database --------------------------------------------------------------------------------------------------------
 
 
 def test_swap_keeps_the_old_data_and_revert_brings_it_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = tmp_path / "main"
-    monkeypatch.setattr(backups, "DATA", data)
-    monkeypatch.setattr(backups, "timeline", lambda directory: 1)
+    monkeypatch.setattr(database, "DATA", data)
+    monkeypatch.setattr(database, "timeline", lambda directory: 1)
     for directory, text in ((data, "old"), (tmp_path / "main.restore", "restored")):
         directory.mkdir()
         (directory / "PG_VERSION").write_text(text)
-    options = backups.argparse.Namespace(stamp="20260310T120000Z")
-    backups.swap(options)
+    subject = database.Database()
+    subject.swap("20260310T120000Z")
     assert (data / "PG_VERSION").read_text() == "restored"
-    assert [path.name for path in backups.kept()] == ["main.before-20260310T120000Z"]
-    backups.revert(options)
+    assert [path.name for path in database.kept()] == ["main.before-20260310T120000Z"]
+    assert subject.revert("20260310T120000Z") == (True, "the old data is back in its place")
     assert (data / "PG_VERSION").read_text() == "old"
-    assert backups.kept() == []
+    assert database.kept() == []
 
 
 def test_revert_leaves_restored_data_that_was_opened_for_writing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "main"
-    monkeypatch.setattr(backups, "DATA", data)
-    monkeypatch.setattr(backups, "timeline", lambda directory: 2 if directory == data else 1)
+    monkeypatch.setattr(database, "DATA", data)
+    monkeypatch.setattr(database, "timeline", lambda directory: 2 if directory == data else 1)
     data.mkdir()
     (tmp_path / "main.before-x").mkdir()
-    backups.revert(backups.argparse.Namespace(stamp="x"))
+    old, state = database.Database().revert("x")
     assert data.exists()
-    assert "stays" in capsys.readouterr().out
+    assert not old
+    assert "stays" in state
+
+
+# The volumes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kinds", "keep", "gone"),
+    [
+        ("", 1, 0),
+        ("f", 1, 0),
+        ("fddd", 1, 0),
+        # The last one before the oldest full backup that is kept stays.
+        ("fddf", 1, 2),
+        ("fddfd", 1, 2),
+        ("ff", 1, 0),
+        ("fff", 1, 1),
+        ("fdfdfd", 2, 1),
+        ("fdfdfd", 3, 0),
+    ],
+)
+def test_retention_counts_full_backups_as_pgbackrest_does(kinds: str, keep: int, gone: int) -> None:
+    taken = [entry({"f": "full", "d": "diff"}[kind], "2026-03-%02d 02:00" % day) for day, kind in enumerate(kinds, 1)]
+    assert volumes.expired(taken, keep) == taken[:gone]
+
+
+def test_restored_are_the_files_of_the_last_backup_that_is_not_newer(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = [entry("full", "2026-03-08 02:00", "a"), entry("diff", "2026-03-09 02:00", "b")]
+    subject = volumes.Volumes()
+    monkeypatch.setattr(subject, "backups", lambda: taken)
+    assert subject.chosen("2026-03-09 01:59:59+00:00", "").label == "a"
+    assert subject.chosen("2026-03-09 02:00:00+00:00", "").label == "b"
+    assert subject.chosen("", "").label == "b"
+    assert subject.chosen("", "a").label == "a"
+
+
+def test_snapshots_are_read_as_restic_lists_them() -> None:
+    summary = {
+        "backup_end": "2026-03-10T02:00:07.5Z",
+        "total_files_processed": 3,
+        "total_bytes_processed": 3 * 2**20,
+        "data_added_packed": 2**20,
+    }
+    listed = [
+        {"short_id": "b", "time": "2026-03-10T02:00:01.123456789Z", "tags": ["diff", "volume=media"]},
+        {"short_id": "a", "time": "2026-03-09T02:00:01Z", "tags": ["full", "volume=media"]},
+    ]
+    older, newer = volumes.parsed(json.dumps([{**snapshot, "summary": summary} for snapshot in listed]))
+    assert (older.label, older.type) == ("a", "full")
+    assert newer.described() == {
+        "label": "b",
+        "type": "diff",
+        "finished": "2026-03-10 02:00:07 UTC",
+        "seconds": 6,
+        "volumes": ["media"],
+        "files": 3,
+        "volumes_mb": 3.0,
+        "repository_mb": 1.0,
+    }
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two volumes with restored files in them, one of them with what an earlier restore kept."""
+    monkeypatch.setattr(volumes, "VOLUMES", tmp_path)
+    monkeypatch.setattr(volumes, "EXCHANGED", tmp_path_factory.mktemp("repository") / "exchanged")
+    for name in ("documents", "media"):
+        (tmp_path / name / "folder").mkdir(parents=True)
+        (tmp_path / name / "folder" / "file").write_text("old")
+        (tmp_path / name / "added").write_text("old")
+        (tmp_path / name / ".restore" / "content" / "folder").mkdir(parents=True)
+        (tmp_path / name / ".restore" / "content" / "folder" / "file").write_text("restored")
+    (tmp_path / "media" / ".before-earlier").mkdir()
+    return tmp_path
+
+
+def content(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): path.read_text()
+        for path in root.rglob("*")
+        if path.is_file() and not path.relative_to(root).parts[1].startswith(".")
+    }
+
+
+OLD = {f"{name}/{file}": "old" for name in ("documents", "media") for file in ("added", "folder/file")}
+RESTORED = {f"{name}/folder/file": "restored" for name in ("documents", "media")}
+
+
+def test_files_change_places_and_the_old_are_kept_where_nobody_else_can_read(mounted: Path) -> None:
+    subject = volumes.Volumes()
+    subject.swap("x")
+    assert content(mounted) == RESTORED
+    kept = mounted / "media" / ".before-x"
+    assert (kept / "added").read_text() == "old"
+    assert kept.stat().st_mode & 0o777 == 0o700
+    assert not list(mounted.glob("*/.restore*"))
+    assert subject.discard() == ["documents/.before-x", "media/.before-earlier", "media/.before-x"]
+    assert content(mounted) == RESTORED
+
+
+class InterruptedMoveError(Exception):
+    pass
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, renames: int) -> None:
+    """Let only so many renames succeed."""
+    rename, left = Path.rename, [renames]
+
+    def limited(path: Path, target: Path) -> Path:
+        if left[0] == 0:
+            raise InterruptedMoveError
+        left[0] -= 1
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", limited)
+
+
+@pytest.mark.parametrize("swapped", range(8))
+@pytest.mark.parametrize("reverted", range(10))
+def test_old_files_come_back_whatever_was_interrupted(mounted: Path, swapped: int, reverted: int) -> None:
+    subject = volumes.Volumes()
+    for step, renames in ((subject.swap, swapped), (subject.revert, reverted)):
+        with pytest.MonkeyPatch.context() as patch:
+            interrupt(patch, renames)
+            with contextlib.suppress(InterruptedMoveError):
+                step("x")
+    assert subject.revert("x")[0]
+    assert content(mounted) == OLD
+    assert not list(mounted.glob("*/.restore*"))
+    assert [path.name for path in mounted.glob("*/.before-*")] == [".before-earlier"]
+
+
+def test_revert_before_any_exchange_leaves_the_files(mounted: Path) -> None:
+    assert volumes.Volumes().revert("x") == (True, "the old files are in their place")
+    assert content(mounted) == OLD
+
+
+def test_volume_or_restored_files_that_came_later_are_backed_up_at_once(mounted: Path) -> None:
+    subject = volumes.Volumes()
+    assert subject.incomplete(FRESH)
+    taken = [common.Backup("x", "full", time.time() - 1, time.time(), 0, {"volumes": ["documents", "media"]})]
+    assert not subject.incomplete(taken)
+    subject.swap("x")
+    assert subject.incomplete(taken)

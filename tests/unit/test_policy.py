@@ -19,13 +19,13 @@ SPECIFICATIONS = {
     "django_web": "[__django_web_container] + __django_web_process_containers",
     "celery_worker": "__celery_worker_containers",
     "nginx_tls": "[__nginx_tls_container]",
-    "backups": "[__backups_container]",
+    "backups": "__backups_containers",
 }
 ONE_OFF = {
     "postgres": "[__postgres_configuration_check]",
     "django_web": "[__django_web_release_container, __django_web_release_container_after]",
     "nginx_tls": "[__nginx_tls_test_container]",
-    "backups": "[__backups_run]",
+    "backups": "[__backups_run, __backups_volumes_run]",
 }
 # What Docker is given as files only.
 SECRET_KEYS = ("secrets", "env_secrets")

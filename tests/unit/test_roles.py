@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,8 @@ def test_templates_say_that_they_are_managed():
         if "ansible_managed" not in path.read_text().splitlines()[0]
     ]
     assert found == []
+
+
+def test_the_tables_of_the_readmes_are_generated_from_the_specifications():
+    done = subprocess.run([ROOT / "scripts" / "docs", "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-DATABASE, BACKUPS, WEB = "shop-postgres", "shop-backups", "shop-web"
+DATABASE, BACKUPS, VOLUMES, WEB = "shop-postgres", "shop-backups", "shop-backups-volumes", "shop-web"
 PASSPHRASE = "molecule-passphrase-of-the-repository"
 REPOSITORY = "/var/lib/docker/volumes/shop-backups/_data"
+VOLUMES_REPOSITORY = "/var/lib/docker/volumes/shop-backups-volumes/_data"
+MEDIA = "/var/lib/docker/volumes/shop-media/_data"
 
 
 class Stack:
@@ -39,20 +41,38 @@ class Stack:
         time.sleep(1)
         return now
 
-    def back_up(self) -> None:
-        self.host.check_output("docker exec %s backups now --type=incr", BACKUPS)
+    def back_up(self, name: str = BACKUPS, kind: str = "incr") -> None:
+        self.host.check_output("docker exec %s backups now --type=%s", name, kind)
 
-    def backups(self) -> list[dict]:
-        return json.loads(self.host.check_output("docker exec %s backups list", BACKUPS))
+    def backups(self, name: str = BACKUPS) -> list[dict]:
+        return json.loads(self.host.check_output("docker exec %s backups list", name))
 
-    def health(self) -> str:
-        return self.host.check_output("docker inspect -f '{{.State.Health.Status}}' %s", BACKUPS)
+    def health(self, name: str = BACKUPS) -> str:
+        return self.host.check_output("docker inspect -f '{{.State.Health.Status}}' %s", name)
 
     def wait(self, what, seconds: int = 120) -> None:
         end = time.monotonic() + seconds
         while not what():
-            assert time.monotonic() < end, self.host.run("docker logs --tail 30 %s", BACKUPS).stderr
+            assert time.monotonic() < end, "\n".join(
+                self.host.run("docker logs --tail 30 %s", name).stderr for name in (BACKUPS, VOLUMES)
+            )
             time.sleep(3)
+
+    def write(self, path: str, text: str, mode: str = "0600") -> None:
+        """A file of the application, with its folders."""
+        self.host.check_output("mkdir -p %s", str(Path(MEDIA, path).parent))
+        self.host.check_output("printf %%s %s > %s/%s && chmod %s %s/%s", text, MEDIA, path, mode, MEDIA, path)
+        self.host.check_output("chown -R 10003:10003 %s/%s", MEDIA, Path(path).parts[0])
+
+    def files(self) -> dict[str, tuple[str, str]]:
+        """Path -> owner and mode, content: what the application finds in its volume."""
+        found = self.host.check_output(
+            "cd %s && find . -name '.before-*' -prune -o -type f -printf '%%U %%m %%P\n'", MEDIA
+        )
+        return {
+            path: (f"{uid} {mode}", self.host.check_output("cat %s/%s", MEDIA, path))
+            for uid, mode, path in (line.split(" ", 2) for line in found.splitlines())
+        }
 
     def started(self, name: str) -> str:
         return self.host.check_output("docker inspect -f '{{.State.StartedAt}}' %s", name)
@@ -82,25 +102,29 @@ def stack(host) -> Stack:
 
 
 def test_first_full_backup_is_taken_right_after_the_start(stack: Stack) -> None:
-    stack.wait(lambda: stack.backups())
-    assert stack.backups()[0]["type"] == "full"
-    stack.wait(lambda: stack.health() == "healthy")
+    for name in (BACKUPS, VOLUMES):
+        stack.wait(lambda name=name: stack.backups(name))
+        assert stack.backups(name)[0]["type"] == "full"
+        stack.wait(lambda name=name: stack.health(name) == "healthy")
 
 
 def test_backup_on_demand_says_what_was_written(stack: Stack, operate) -> None:
     stack.sql("CREATE TABLE before AS SELECT 'before the backup' AS text")
+    stack.write("before.txt", "before the backup")
     result = operate("backup", backup_type="incr")
     assert result.returncode == 0, result.stdout
-    latest = stack.backups()[-1]
-    assert latest["type"] == "incr"
-    for shown in (f"label: {latest['label']}", "seconds:", "database_mb:", "repository_mb:"):
-        assert shown in result.stdout
+    for name, size in ((BACKUPS, "database_mb:"), (VOLUMES, "volumes_mb:")):
+        latest = stack.backups(name)[-1]
+        assert latest["type"] == "incr"
+        for shown in (f"label: {latest['label']}", "seconds:", size, "repository_mb:"):
+            assert shown in result.stdout
 
 
 def test_schedule_takes_backups_by_itself(host, stack: Stack, converge) -> None:
     result = converge(backups_differential_schedule="* * * * *")
     assert result.returncode == 0, result.stdout
-    stack.wait(lambda: any(backup["type"] == "diff" for backup in stack.backups()), seconds=150)
+    for name in (BACKUPS, VOLUMES):
+        stack.wait(lambda name=name: any(backup["type"] == "diff" for backup in stack.backups(name)), seconds=150)
     result = converge()
     assert result.returncode == 0, result.stdout
 
@@ -113,17 +137,30 @@ def test_repository_is_encrypted(host, stack: Stack) -> None:
     assert host.check_output(f"head -c 8 {REPOSITORY}/backup/main/backup.info") == "Salted__"
 
 
+def test_repository_of_the_volumes_is_encrypted(host, stack: Stack) -> None:
+    stack.write("readable-name.txt", "readable-canary " * 1000)
+    stack.back_up(VOLUMES)
+    assert host.run(f"grep -rqE 'readable-canary|readable-name' {VOLUMES_REPOSITORY}").rc == 1
+    restic = "docker exec %s restic --no-lock --no-cache"
+    assert "readable-name.txt" in host.check_output(f"{restic} ls latest", VOLUMES)
+    opened = host.run(f"{restic.replace('%s', '-e RESTIC_PASSWORD_FILE=/etc/hostname %s')} ls latest", VOLUMES)
+    assert "wrong password" in opened.stderr
+
+
 def test_backups_can_neither_write_the_data_nor_shows_anything_the_passphrase(host) -> None:
     assert "Read-only file system" in host.run("docker exec %s touch /var/lib/postgresql/x", BACKUPS).stderr
-    seen = host.check_output("docker inspect %s %s && docker logs %s 2>&1 && ps axww", DATABASE, BACKUPS, BACKUPS)
-    assert PASSPHRASE not in seen
+    assert "Read-only file system" in host.run("docker exec %s touch /volumes/media/x", VOLUMES).stderr
+    for name in (DATABASE, BACKUPS, VOLUMES):
+        seen = host.check_output("docker inspect %s && docker logs %s 2>&1 && ps axww", name, name)
+        assert PASSPHRASE not in seen
     keepers = host.check_output("grep -rlF -- %s /opt/shop /var/lib/docker/containers", PASSPHRASE).split()
-    assert sorted(keepers) == [
-        f"/opt/shop/containers/{name}/secrets/pgbackrest-cipher.conf" for name in (BACKUPS, DATABASE)
-    ]
-    for path in keepers:
-        file = host.file(path)
-        assert (file.mode, file.uid) == (0o400, 10001)
+    expected = {
+        f"/opt/shop/containers/{BACKUPS}/secrets/pgbackrest-cipher.conf": 10001,
+        f"/opt/shop/containers/{DATABASE}/secrets/pgbackrest-cipher.conf": 10001,
+        f"/opt/shop/containers/{VOLUMES}/secrets/restic-password": 10003,
+    }
+    assert {path: host.file(path).uid for path in keepers} == expected
+    assert {host.file(path).mode for path in keepers} == {0o400}
 
 
 def test_failing_backups_are_unhealthy_with_the_reason_until_one_succeeds(host, stack: Stack) -> None:
@@ -140,6 +177,43 @@ def test_failing_backups_are_unhealthy_with_the_reason_until_one_succeeds(host, 
     stack.wait(lambda: stack.health() == "healthy")
 
 
+def test_failing_backups_of_volumes_are_unhealthy_with_the_reason_until_one_succeeds(host, stack: Stack) -> None:
+    host.check_output(f"mv {VOLUMES_REPOSITORY}/config {VOLUMES_REPOSITORY}/aside")
+    try:
+        assert host.run("docker exec %s backups now", VOLUMES).rc == 1
+        stack.wait(lambda: stack.health(VOLUMES) == "unhealthy")
+        assert "config" in host.run("docker exec %s backups health", VOLUMES).stderr
+        assert stack.health(BACKUPS) == "healthy"
+    finally:
+        host.check_output(f"mv {VOLUMES_REPOSITORY}/aside {VOLUMES_REPOSITORY}/config")
+    stack.back_up(VOLUMES)
+    stack.wait(lambda: stack.health(VOLUMES) == "healthy")
+
+    # A file that could not be read is missing from the backup.
+    host.check_output(f"install -m 0600 /dev/null {MEDIA}/of-root.txt")
+    try:
+        result = host.run("docker exec %s backups now", VOLUMES)
+        assert result.rc == 1
+        assert "of-root.txt: permission denied" in result.stderr
+    finally:
+        host.check_output(f"rm {MEDIA}/of-root.txt")
+    stack.back_up(VOLUMES)
+
+
+def test_old_backups_of_volumes_go_even_after_one_was_killed(host, stack: Stack, converge) -> None:
+    result = converge(backups_retention_full=1)
+    assert result.returncode == 0, result.stdout
+    killed = "sleep 20 | timeout --signal=KILL 5 restic --no-cache backup --stdin"
+    assert host.run("docker exec %s bash -c %s", VOLUMES, killed).rc == 137
+    assert host.check_output(f"ls {VOLUMES_REPOSITORY}/locks")
+    for _ in range(2):
+        stack.back_up(VOLUMES, "full")
+    # The one before the oldest full backup stays, see roles/backups/README.md.
+    assert [backup["type"] for backup in stack.backups(VOLUMES)] == ["full", "full"]
+    result = converge()
+    assert result.returncode == 0, result.stdout
+
+
 @pytest.fixture
 def web(host) -> Iterator[str]:
     """Something that the playbook takes for the application."""
@@ -154,6 +228,7 @@ def test_restore_wants_a_confirmation_and_a_time_that_can_be_reached(stack: Stac
     before = stack.started(DATABASE)
     refused = operate("restore")
     assert refused.returncode != 0
+    assert "database and the files of shop" in " ".join(refused.stdout.split())
     assert "Confirm with -e restore_confirm=shop" in " ".join(refused.stdout.split())
     for target, reason in (("2001-01-01 00:00:00+00:00", "the oldest backup ends at"), ("noon", "is no time such as")):
         refused = operate("restore", restore_confirm="shop", restore_target_time=target)
@@ -163,6 +238,8 @@ def test_restore_wants_a_confirmation_and_a_time_that_can_be_reached(stack: Stac
 
 
 def test_destroyed_table_comes_back_and_everything_serves_again(host, stack: Stack, web: str, operate) -> None:
+    stack.write("new/unsaved.txt", "in no backup")
+    files = stack.files()
     stack.sql("CREATE TABLE orders AS SELECT id, 'in the backup' AS text FROM generate_series(1, 1000) AS id")
     stack.back_up()
     stack.sql("INSERT INTO orders SELECT id, 'after the backup' FROM generate_series(1001, 1500) AS id")
@@ -174,6 +251,7 @@ def test_destroyed_table_comes_back_and_everything_serves_again(host, stack: Sta
         "restore",
         restore_confirm="shop",
         restore_target_time=moment,
+        restore_volumes=False,
         # The restored data brings the old password back; today's has to win.
         secret_postgres_application="password-of-today",
     )
@@ -185,6 +263,7 @@ def test_destroyed_table_comes_back_and_everything_serves_again(host, stack: Sta
     assert stack.started(web) > before
     assert "password-of-today" not in result.stdout
     assert PASSPHRASE not in result.stdout
+    assert stack.files() == files
     stack.wait(lambda: stack.health() == "healthy")
 
     kept = "docker exec %s ls /var/lib/postgresql/17"
@@ -193,11 +272,61 @@ def test_destroyed_table_comes_back_and_everything_serves_again(host, stack: Sta
     assert host.check_output(kept, DATABASE) == "main"
 
 
+def test_files_come_back_as_they_were_at_the_time_and_the_later_ones_are_kept(host, stack: Stack, operate) -> None:
+    stack.sql("CREATE TABLE pictures AS SELECT 'changed.jpg' AS name")
+    stack.write("changed.jpg", "original")
+    stack.write("albums/1/deleted.jpg", "not deleted", mode="0640")
+    host.check_output(f"mkdir {MEDIA}/empty && chown 10003:10003 {MEDIA}/empty")
+    stack.back_up(VOLUMES)
+    stack.back_up()
+    expected = stack.files()
+    moment = stack.time()
+    stack.sql("DROP TABLE pictures")
+    stack.write("changed.jpg", "defaced")
+    host.check_output(f"rm -r {MEDIA}/albums {MEDIA}/empty")
+    stack.write("added/later.jpg", "later")
+    # This backup is newer than the wished time and must not be chosen.
+    stack.back_up(VOLUMES)
+    taken = len(stack.backups(VOLUMES))
+
+    result = operate("restore", restore_confirm="shop", restore_target_time=moment)
+
+    assert result.returncode == 0, result.stdout
+    assert stack.sql("SELECT name FROM pictures") == "changed.jpg"
+    assert stack.files() == expected
+    assert expected["changed.jpg"] == ("10003 600", "original")
+    assert host.file(f"{MEDIA}/empty").is_directory
+    assert host.file(MEDIA).uid == 10003
+    stack.wait(lambda: stack.health(VOLUMES) == "healthy")
+
+    (kept,) = host.check_output(f"ls -d {MEDIA}/.before-*").split()
+    assert host.check_output("cat %s/added/later.jpg %s/changed.jpg", kept, kept) == "laterdefaced"
+    image = host.check_output("docker inspect -f '{{.Config.Image}}' %s", VOLUMES)
+    nginx = f"docker run --rm --user 10004:10004 -v shop-media:/srv/media:ro {image} ls"
+    assert host.run(f"{nginx} /srv/media").rc == 0
+    assert "Permission denied" in host.run(f"{nginx} /srv/media/{Path(kept).name}").stderr
+    # The last backup was of the files that have been replaced, so there is another one.
+    stack.wait(lambda: len(stack.backups(VOLUMES)) > taken)
+    listed = host.check_output("docker exec %s restic --no-lock --no-cache ls latest", VOLUMES)
+    assert "changed.jpg" in listed
+    assert ".before" not in listed
+
+    result = operate("restore_cleanup")
+    assert result.returncode == 0, result.stdout
+    assert f"media/{Path(kept).name}" in result.stdout
+    assert host.run(f"ls -d {MEDIA}/.before-* {MEDIA}/.restore*").rc != 0
+    assert stack.files() == expected
+
+
 def test_state_of_a_named_backup_can_be_restored_after_the_data_was_lost(host, stack: Stack, operate) -> None:
     stack.sql("CREATE TABLE kept AS SELECT 'kept' AS text")
+    stack.write("kept.txt", "kept")
+    stack.back_up(VOLUMES)
     stack.back_up()
     label = stack.backups()[-1]["label"]
     stack.sql("DROP TABLE kept")
+    files = stack.files()
+    host.check_output(f"find {MEDIA} -mindepth 1 -delete")
     host.check_output("docker kill %s", DATABASE)
     host.check_output("rm -r /var/lib/docker/volumes/shop-postgres/_data/17/main/base")
 
@@ -205,6 +334,7 @@ def test_state_of_a_named_backup_can_be_restored_after_the_data_was_lost(host, s
 
     assert result.returncode == 0, result.stdout
     assert stack.sql("SELECT text FROM kept") == "kept"
+    assert stack.files() == files
 
 
 def test_old_data_is_put_back_when_the_log_cannot_be_replayed(host, stack: Stack, web: str, operate) -> None:
@@ -212,6 +342,8 @@ def test_old_data_is_put_back_when_the_log_cannot_be_replayed(host, stack: Stack
     stack.sql("CREATE TABLE latest AS SELECT 'latest' AS text")
     moment = stack.time()
     stack.sql("INSERT INTO latest VALUES ('even later')")
+    stack.write("latest.txt", "latest")
+    files = stack.files()
     stack.sql("SELECT pg_switch_wal()")
     archive = f"{REPOSITORY}/archive/main/17-1"
     segment = stack.sql("SELECT last_archived_wal FROM pg_stat_archiver")[:16]
@@ -226,19 +358,34 @@ def test_old_data_is_put_back_when_the_log_cannot_be_replayed(host, stack: Stack
     answer = " ".join(result.stdout.split())
     assert "FATAL" in answer
     assert "the old data is back in its place" in answer
+    assert "the old files are back in their place" in answer
+    assert stack.files() == files
     assert stack.sql("SELECT count(*) FROM latest") == "2"
     assert host.docker(web).is_running
 
 
 def test_wrong_input_is_refused_before_anything_changes(stack: Stack, converge) -> None:
     before = stack.started(BACKUPS)
-    result = converge(backups_cipher_pass="short", backups_full_schedule="daily", backups_maximum_age_hours=0)
+    result = converge(
+        backups_cipher_pass="short",
+        backups_full_schedule="daily",
+        backups_maximum_age_hours=0,
+        backups_volumes={"Media": "shop-media"},
+        backups_volumes_user="www-data",
+        backups_volumes_repository_volume="",
+    )
     assert result.returncode != 0
     answer = " ".join(result.stdout.split())
     for message in (
         "backups_cipher_pass: must have at least 16 characters",
         "backups_full_schedule: 'daily' is not a cron expression",
         "must be at least 1",
+        "backups_volumes: names are made of",
+        "backups_volumes_user: 'www-data' is no uid:gid in numbers",
+        "backups_volumes_repository_volume: backups_volumes need a volume",
     ):
         assert message in answer
+    result = converge(backups_volumes={"media": "shop-medai"})
+    assert result.returncode != 0
+    assert "there is no shop-medai on" in " ".join(result.stdout.split())
     assert stack.started(BACKUPS) == before

@@ -19,8 +19,9 @@ import sys
 import time
 from pathlib import Path
 
+# The file lies beside this one.
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cron import Schedule  # noqa: E402 - the file lies beside this one
+from cron import Schedule
 
 TICK_SECONDS = 1
 # What a command that took too long has left to end by itself.

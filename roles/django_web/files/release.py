@@ -2,9 +2,9 @@
 
 {"commands": [{"name", "command", "working_dir", "timeout", "env", "once"}], "static": {"source", "target"} or null}
 
-A command that fails or takes too long ends the release. One that runs once leaves a note in /srv/releases, a volume that
-lives as long as the data. Static files are published at last: added and replaced, never deleted, since pages of earlier
-images are still open.
+A command that fails or takes too long ends the release. One that runs once leaves a note in /srv/releases, a volume
+that lives as long as the data. Static files are published at last: added and replaced, never deleted, since pages of
+earlier images are still open.
 """
 
 from __future__ import annotations
