@@ -211,6 +211,12 @@ def directories(spec: dict, root: str, managed: str, user_override: str, host_ui
         ("secrets", all_secrets(spec), "0500", "0400"),
     ):
         inside, mounted = parts(contents)
+        shaped = [name for name, value in inside.items() if isinstance(value, dict)]
+        if shaped:
+            raise SpecificationError(
+                "%s: file %s: content, mode and owner are for files at absolute paths; give the text"
+                % (spec["name"], shaped[0])
+            )
         if inside:
             found[kind] = {
                 "path": "%s/%s" % (base, kind),

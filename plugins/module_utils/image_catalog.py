@@ -35,6 +35,8 @@ DEBIAN_TAG = "trixie-slim"
 # Version control and bytecode never make a different image, whatever .dockerignore says.
 NEVER = (".git", "__pycache__")
 NEVER_SUFFIXES = (".pyc", ".pyo")
+# Authorities and vault passwords of an inventory that lies within the source.
+PRIVATE = re.compile(r"(^|/)(\.pki/.*\.key|\.vault-password-[^/]*)$")
 PARENT = re.compile(r"^ARG\s+([A-Z_]+)_IMAGE\b", re.M)
 
 
@@ -63,6 +65,7 @@ class Application:
     build_env: tuple[tuple[str, str], ...] = ()
     static_command: tuple[str, ...] = ()
     static_root: str = "/app/staticfiles"
+    working_dir: str = "/app"
     directories: tuple[str, ...] = ()
 
     @property
@@ -93,6 +96,7 @@ class Application:
             "BUILD_ENV": " ".join(f"{key}={shlex.quote(value)}" for key, value in self.build_env),
             "STATIC_COMMAND": shlex.join(self.static_command),
             "STATIC_ROOT": self.static_root,
+            "WORKING_DIR": self.working_dir,
             "DIRECTORIES": shlex.join(self.directories),
         }
 
@@ -238,6 +242,12 @@ def check_application(application: Application) -> None:
         raise CatalogError(
             f"backend_context: there is no folder {context}. Set it to the folder of your Django project, leave it "
             "empty and name its packages in backend_packages, or set backend_image to an image that is built elsewhere."
+        )
+    exposed = [path for path, _status in context_files(application.context) if PRIVATE.search(path)]
+    if exposed:
+        raise CatalogError(
+            f"backend_context: {exposed[0]} would end in the image. List it in {context / '.dockerignore'}, or keep "
+            "the inventory outside the source."
         )
     if application.target not in ("prod", "dev"):
         raise CatalogError(f"backend_target: {application.target!r} is neither 'prod' nor 'dev'.")

@@ -577,6 +577,8 @@ def each(names: t.Iterable[str], *steps: str) -> tuple[str, ...]:
     return tuple(".".join((name, *steps)) for name in names)
 
 
+# Options of a pool that only Celery's own command is given.
+OF_CELERY = {"queues", "pool", "time_limit", "soft_time_limit", "max_tasks_per_child", "prefetch_multiplier"}
 RELEASES = ("backend_release_commands", "backend_release_commands_after")
 CONTAINERS = ("backend_worker_pools", "backend_periodic_commands", "backend_processes")
 ENVIRONMENTS = (
@@ -668,6 +670,11 @@ RULES = (
         each(SECRETS, "@"),
     ),
     Rule(
+        is_text,
+        "not a text; content, mode and owner are for backend_secret_files",
+        each(SECRETS, "*"),
+    ),
+    Rule(
         like(PATH), "not an absolute path; write it as /etc/acme/settings.ini, in its shortest form", each(FILES, "@")
     ),
     Rule(
@@ -679,12 +686,12 @@ RULES = (
         # YAML takes 0440 without quotes for the number 288.
         lambda value: isinstance(value, str) and re.fullmatch("[0-7]{3,4}", value) is not None,
         'not a mode; write it octal and in quotes, such as "0440"',
-        each((*SECRETS, *FILES, "backend_volumes"), "*", "mode"),
+        each((*FILES, "backend_volumes"), "*", "mode"),
     ),
     Rule(
         like(r"\d+:\d+"),
         'not a numeric uid:gid; write numbers in quotes, such as "10003:10003"',
-        each((*SECRETS, *FILES, "backend_volumes"), "*", "owner"),
+        each((*FILES, "backend_volumes"), "*", "owner"),
     ),
     # 7. Workers
     Rule(
@@ -696,6 +703,11 @@ RULES = (
         like(r"(?!(web(-release)?|nginx|postgres(-check)?|backups(-run)?|beat|(redis|worker|periodic)-.*)$).*"),
         "is the name of a container of the stack's own; give it another one",
         ("backend_processes.@",),
+    ),
+    Rule(
+        lambda value: not isinstance(value, t.Mapping) or not value.get("command") or not set(value) & OF_CELERY,
+        "has a command of its own, which gets no %s; write them as its arguments" % ", ".join(sorted(OF_CELERY)),
+        ("backend_worker_pools.*",),
     ),
     Rule(
         bool,
@@ -836,7 +848,7 @@ _RELEASE_COMMAND = (
 # worker pools and commands on a timer are in their role.)
 ENTRIES: dict[str, tuple[str, dict[str, dict[str, t.Any]]]] = {
     "backend_redis_uses": ("", {"instance": {"type": "str", "required": True}, "database": {"type": "int"}}),
-    **dict.fromkeys((*SECRETS, *FILES), _FILE),
+    **dict.fromkeys(FILES, _FILE),
     "backend_processes": (
         "",
         {
