@@ -21,19 +21,19 @@ def release_commands(commands: list, working_dir: str) -> list[dict]:
         unknown = set(wished) - KEYS
         if unknown:
             raise AnsibleFilterError(
-                "release command %d: unknown %s; known keys are %s"
+                "django_web_release_commands %d: unknown %s; known keys are %s"
                 % (number, ", ".join(sorted(unknown)), ", ".join(sorted(KEYS)))
             )
         command = wished.get("command")
         if not isinstance(command, list) or not command:
             raise AnsibleFilterError(
-                "release command %d: a command is a list of arguments such as [python, manage.py, migrate], not %r"
+                "django_web_release_commands %d: each command is a list of arguments such as [python, manage.py, migrate], not %r"
                 % (number, command)
             )
         timeout = wished.get("timeout", TIMEOUT_SECONDS)
         if not str(timeout).isdigit() or int(timeout) < 1:
             raise AnsibleFilterError(
-                "release command %d: timeout must be seconds, 1 or more, not %r" % (number, timeout)
+                "django_web_release_commands %d: timeout must be seconds, 1 or more, not %r" % (number, timeout)
             )
         found.append(
             {

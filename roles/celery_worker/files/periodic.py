@@ -96,6 +96,13 @@ def start(settings: dict) -> Run | None:
         return None
 
 
+def note(health: Path) -> None:
+    """Written beside first: who reads it while it is written must not find it empty."""
+    fresh = health.with_name(health.name + ".new")
+    fresh.write_text(Path("/proc/uptime").read_text())
+    fresh.replace(health)
+
+
 def main(settings: dict, health: Path) -> int:
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.ask)
@@ -112,7 +119,7 @@ def main(settings: dict, health: Path) -> int:
                 say(periodic=settings["name"], outcome="left out, it still runs")
             else:
                 run = start(settings)
-        health.write_text(Path("/proc/uptime").read_text())
+        note(health)
         if run or not stop.asked:
             time.sleep(TICK_SECONDS)
     return 0
