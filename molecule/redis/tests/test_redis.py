@@ -142,6 +142,13 @@ def test_changed_setting_replaces_the_container_and_keeps_its_data(host, redis: 
     assert "maxmemory:9437184" in redis.app(BROKER, "INFO", "memory")
 
 
+def test_an_application_that_needs_a_command_is_given_it(redis: Client, converge) -> None:
+    assert converge(scenario_broker={"commands": ["keys", "client|list"]}).returncode == 0
+    assert "NOPERM" not in redis.app(BROKER, "KEYS", "no-such-*") + redis.app(BROKER, "CLIENT", "LIST")
+    assert redis.app(BROKER, "FLUSHALL").startswith("NOPERM")
+    assert converge().returncode == 0
+
+
 @INSTANCES
 def test_limits_follow_from_the_memory_for_data(host, instance: str) -> None:
     limits = json.loads(host.check_output("docker inspect -f '{{json .HostConfig}}' %s", instance))
