@@ -27,8 +27,8 @@ def release_commands(commands: list, working_dir: str) -> list[dict]:
         command = wished.get("command")
         if not isinstance(command, list) or not command:
             raise AnsibleFilterError(
-                "django_web_release_commands %d: each command is a list of arguments such as [python, manage.py, migrate], "
-                "not %r" % (number, command)
+                "django_web_release_commands %d: each command is a list of arguments such as "
+                "[python, manage.py, migrate], not %r" % (number, command)
             )
         timeout = wished.get("timeout", TIMEOUT_SECONDS)
         if not str(timeout).isdigit() or int(timeout) < 1:
