@@ -60,7 +60,7 @@ def test_secrets_are_created_once_and_never_printed(checkout: Checkout) -> None:
         name for name, option in options.items() if name.startswith("secret_") and option.get("required")
     )
     assert len(set(created.values())) == len(created)
-    assert all(len(value) == 40 and value.isalnum() for value in created.values())
+    assert all(len(value) == 50 and value.isalnum() for value in created.values())
     assert not [value for value in created.values() if value in done.stdout + done.stderr]
     assert checkout.password.read_text().strip() not in done.stdout + done.stderr
     assert [path.stat().st_mode & 0o777 for path in (checkout.file, checkout.password)] == [0o600, 0o600]

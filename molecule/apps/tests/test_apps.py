@@ -393,3 +393,13 @@ def test_removing_a_stack_takes_a_confirmation_and_leaves_the_others_alone(host)
     assert {app: ids(host, app) for app in APPS} == {**before, "bazaar": {}}
     for app in ("ledger", "pulse"):
         assert ask(host, app, "/")["status"] == 200
+
+
+def test_a_ready_image_takes_the_place_of_one_that_is_built(host):
+    built = containers(host, "ledger")["ledger-web"]["Config"]["Image"]
+    host.check_output(f"docker tag {built} acme/ledger:1.0")
+    play("ledger", "site.yml", "-e", "backend_image=acme/ledger:1.0")
+    found = containers(host, "ledger")
+    images = {found[name]["Config"]["Image"] for name in image_users(host, "ledger")}
+    assert images == {"acme/ledger:1.0"}
+    assert ask(host, "ledger", "/")["status"] == 200
