@@ -16,6 +16,7 @@ from ansible.parsing.vault import EncryptedString
 from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import certificate_problems
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight as checks
+from ansible_collections.broadcast.stack.plugins.module_utils import preflight_application as application
 from ansible_collections.broadcast.stack.plugins.module_utils.preflight import Problem
 
 try:
@@ -221,9 +222,11 @@ class ActionModule(ActionBase):
             periodic = host.get("backend_periodic_commands", self.specs.stack)
             workers = self.inventory_groups.get("worker", [])
             if isinstance(pools, dict) and isinstance(periodic, dict) and beat is not None:
-                problems += checks.worker_problems(checks.truthy(beat), list(pools), workers, list(periodic))
+                problems += application.worker_problems(application.truthy(beat), list(pools), workers, list(periodic))
             uses = host.get("backend_redis_uses", self.specs.stack)
-            problems += checks.service_problems(self.inventory_groups, host.raw, uses if isinstance(uses, dict) else {})
+            problems += application.service_problems(
+                self.inventory_groups, host.raw, uses if isinstance(uses, dict) else {}
+            )
         return problems
 
     @staticmethod
@@ -386,9 +389,9 @@ class ActionModule(ActionBase):
             if name.startswith("secret_") and name not in broken and not host.fails(name)
         }
         self.secret_values.update(form for secret in secrets.values() for form in (secret, quote(secret, safe="")))
-        problems = checks.application_problems(values, options, self.specs.entries, secrets)
+        problems = application.application_problems(values, options, self.specs.entries, secrets)
         if "backend_redis_uses" in values:
-            problems += checks.redis_reference_problems(host.raw, values["backend_redis_uses"])
+            problems += application.redis_reference_problems(host.raw, values["backend_redis_uses"])
         faulty = {checks.variable_of(problem.subject) for problem in problems}
         problems = [one for one in problems if not checks.passed_on(one.subject, host.raw, faulty)]
         if host.get("nginx_tls_certificate_source", options) == "files":

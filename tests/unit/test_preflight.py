@@ -8,6 +8,7 @@ import pytest
 import yaml
 from ansible_collections.broadcast.stack.plugins.filter import release_commands
 from ansible_collections.broadcast.stack.plugins.module_utils import container, preflight
+from ansible_collections.broadcast.stack.plugins.module_utils import preflight_application as application
 
 STRONG = "q8Zt4LwN0rXv2KcB7mHs"
 KNOWN = {"backend_domains", "backend_image", "postgres_memory", "postgres_image", "stack_name"}
@@ -294,14 +295,14 @@ def test_own_networks_are_no_collision() -> None:
     ],
 )
 def test_domains_that_are_none(domain: str, text: str) -> None:
-    assert text in lines(preflight.domain_problems([domain]))
+    assert text in lines(application.domain_problems([domain]))
 
 
 def test_domains_are_needed_once_each() -> None:
-    assert "empty" in lines(preflight.domain_problems([]))
-    assert "listed twice" in lines(preflight.domain_problems(["a.example", "a.example"]))
+    assert "empty" in lines(application.domain_problems([]))
+    assert "listed twice" in lines(application.domain_problems(["a.example", "a.example"]))
     assert (
-        preflight.domain_problems(["localhost", "a.example", "xn--caf-dma.example", "192.0.2.1", "2001:db8::1"]) == []
+        application.domain_problems(["localhost", "a.example", "xn--caf-dma.example", "192.0.2.1", "2001:db8::1"]) == []
     )
 
 
@@ -317,14 +318,14 @@ def test_domains_are_needed_once_each() -> None:
     ],
 )
 def test_images_that_are_not_one_build(image: str, text: str) -> None:
-    assert text in lines(preflight.image_problems(image, "prod"))
+    assert text in lines(application.image_problems(image, "prod"))
 
 
 def test_images_of_one_build() -> None:
     digest = "shop/web@sha256:" + "0" * 64
     for image in ("shop/web:1.2", "registry.example:5000/shop/web:2026.11.1-RC1", digest):
-        assert preflight.image_problems(image, "prod") == []
-    assert preflight.image_problems("shop/web:latest", "dev") == []
+        assert application.image_problems(image, "prod") == []
+    assert application.image_problems("shop/web:latest", "dev") == []
 
 
 ROLE = yaml.safe_load((Path(__file__).parents[2] / "roles/celery_worker/vars/main.yml").read_text())
@@ -336,7 +337,7 @@ HIDDEN = {name: {"no_log": True} for name in ("backend_secrets", "backend_secret
 
 
 def judged(values: dict, secrets: dict[str, str] | None = None) -> str:
-    return lines(preflight.application_problems(values, HIDDEN, ENTRIES, secrets or {}))
+    return lines(application.application_problems(values, HIDDEN, ENTRIES, secrets or {}))
 
 
 def test_context_and_requirements_must_be_on_the_controller(tmp_path: Path) -> None:
@@ -357,7 +358,7 @@ def test_context_and_requirements_must_be_on_the_controller(tmp_path: Path) -> N
 
 
 def requirements(folder: Path, path: str) -> str:
-    return lines(preflight.requirements_problems(path, str(folder), ""))
+    return lines(application.requirements_problems(path, str(folder), ""))
 
 
 def test_a_requirements_file_needs_those_that_it_includes(tmp_path: Path) -> None:
@@ -637,29 +638,29 @@ def test_services_without_a_host_are_missed_only_where_they_are_referred_to() ->
         "backend_env": {"CACHE": "{{ my_cache }}"},
         "my_cache": "{{ stack_redis.cache.host }}",
     }
-    found = lines(preflight.service_problems({"postgres": [], "web": ["a"]}, raw, ["cache"]))
+    found = lines(application.service_problems({"postgres": [], "web": ["a"]}, raw, ["cache"]))
     assert "group postgres: has no host, but backend_default_secrets refers to stack_database; add one" in found
     assert "group redis: has no host, but backend_env refers to stack_redis" in found
-    assert preflight.service_problems({"postgres": ["a"]}, raw, []) == []
-    assert preflight.service_problems({}, {"backend_env": {"A": "stack_database"}}, ["cache"]) == []
+    assert application.service_problems({"postgres": ["a"]}, raw, []) == []
+    assert application.service_problems({}, {"backend_env": {"A": "stack_database"}}, ["cache"]) == []
 
 
 def test_uses_of_redis_are_declared() -> None:
     raw = {
         "backend_env": {"A": "{{ stack_redis.broker.url }}{{ stack_redis['locks'].url }}{{ stack_redis.cache.url }}"}
     }
-    found = lines(preflight.redis_reference_problems(raw, ["cache"]))
+    found = lines(application.redis_reference_problems(raw, ["cache"]))
     assert "backend_env.A: refers to stack_redis.broker, which backend_redis_uses does not have; add it there" in found
     assert "stack_redis.locks" in found
     assert found.count("\n") == 1
 
 
 def test_beat_needs_workers() -> None:
-    assert "without a worker host" in lines(preflight.worker_problems(True, ["default"], []))
-    assert "without a worker pool" in lines(preflight.worker_problems(True, [], ["a"]))
-    assert "has no host to run on" in lines(preflight.worker_problems(False, [], [], ["report"]))
-    assert preflight.worker_problems(False, [], ["a"], ["report"]) == []
-    assert preflight.worker_problems(False, [], []) == preflight.worker_problems(True, ["default"], ["a"]) == []
+    assert "without a worker host" in lines(application.worker_problems(True, ["default"], []))
+    assert "without a worker pool" in lines(application.worker_problems(True, [], ["a"]))
+    assert "has no host to run on" in lines(application.worker_problems(False, [], [], ["report"]))
+    assert application.worker_problems(False, [], ["a"], ["report"]) == []
+    assert application.worker_problems(False, [], []) == application.worker_problems(True, ["default"], ["a"]) == []
 
 
 # A host
@@ -774,16 +775,16 @@ def test_the_documented_variables_are_those_of_the_wiring(root: Path) -> None:
 
 
 def test_every_variable_that_a_rule_names_is_documented(root: Path) -> None:
-    places = {steps[0] for steps, _rule in preflight.PLACES}
-    combined = {name for _check, names in preflight.COMBINATIONS for name in names} - {"redis_instances"}
-    assert places | combined | set(preflight.ENTRIES) | set(preflight.REFERRING) <= set(stack_options(root))
+    places = {steps[0] for steps, _rule in application.PLACES}
+    combined = {name for _check, names in application.COMBINATIONS for name in names} - {"redis_instances"}
+    assert places | combined | set(application.ENTRIES) | set(application.REFERRING) <= set(stack_options(root))
 
 
 def test_the_keys_of_entries_are_those_that_roles_read(root: Path) -> None:
     web = yaml.safe_load((root / "roles/django_web/vars/main.yml").read_text())
-    assert set(preflight.ENTRIES["backend_processes"][1]) == set(web["__django_web_process_keys"])
-    assert set(preflight.ENTRIES["backend_release_commands"][1]) == release_commands.KEYS
-    assert set(preflight.ENTRIES["backend_files"][1]) == container.FILE_KEYS
+    assert set(application.ENTRIES["backend_processes"][1]) == set(web["__django_web_process_keys"])
+    assert set(application.ENTRIES["backend_release_commands"][1]) == release_commands.KEYS
+    assert set(application.ENTRIES["backend_files"][1]) == container.FILE_KEYS
 
 
 def test_the_defaults_of_the_stack_are_right(root: Path, tmp_path: Path) -> None:
