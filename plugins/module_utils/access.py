@@ -32,7 +32,7 @@ def redis_access(uses: dict, prefix: str, instances: dict) -> dict:
     """
     found = {}
     for use, wanted in uses.items():
-        instance, database = wanted.get("instance"), int(wanted.get("database", 0))
+        instance, database = wanted.get("instance") or use, int(wanted.get("database", 0))
         if instance not in instances:
             raise AccessError(
                 "backend_redis_uses.%s: there is no instance %s in redis_instances; choose from %s"

@@ -402,7 +402,7 @@ _RELEASE_COMMAND = (
 # What may stand for a dictionary, and the keys of one, in variables whose entries have free names or none. (Those of
 # worker pools and commands on a timer are in their role.)
 ENTRIES: dict[str, tuple[str, dict[str, dict[str, t.Any]]]] = {
-    "backend_redis_uses": ("", {"instance": {"type": "str", "required": True}, "database": {"type": "int"}}),
+    "backend_redis_uses": ("", {"instance": {"type": "str"}, "database": {"type": "int"}}),
     **dict.fromkeys(FILES, _FILE),
     "backend_processes": (
         "",
@@ -711,9 +711,9 @@ def redis_use_problems(
 ) -> list[Problem]:
     remedy = "name one of redis_instances: %s" % ", ".join(redis_instances)
     return [
-        Problem("backend_redis_uses.%s.instance" % name, "no such instance", remedy, shown(use["instance"]))
+        Problem("backend_redis_uses.%s.instance" % name, "no such instance", remedy, shown(use.get("instance") or name))
         for name, use in backend_redis_uses.items()
-        if use["instance"] not in redis_instances
+        if (use.get("instance") or name) not in redis_instances
     ]
 
 

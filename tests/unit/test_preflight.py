@@ -794,7 +794,8 @@ def test_the_defaults_of_the_stack_are_right(root: Path, tmp_path: Path) -> None
     (tmp_path / "requirements").mkdir()
     (tmp_path / "requirements/prod.txt").touch()
     templates = {"backend_context": str(tmp_path), "backend_domains": ["a.example"], "backend_health_host": "a.example"}
-    changed = {**templates, "stack_subnet_prefix": "10.213.7", "redis_instances": {"broker": {}, "cache": {}}}
+    uses = {"broker": {}, "cache": {}}
+    changed = {**templates, "stack_subnet_prefix": "10.213.7", "redis_instances": uses, "backend_redis_uses": uses}
     assert judged({**values, **changed}) == ""
 
 
