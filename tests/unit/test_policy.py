@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SPECIFICATIONS = {
     "postgres": "[__postgres_container]",
     "redis": "__redis_containers",
-    "django_web": "[__django_web_container] + __django_web_process_containers",
+    "django_web": "__django_web_containers",
     "celery_worker": "__celery_worker_containers",
     "nginx_tls": "[__nginx_tls_container]",
     "backups": "__backups_containers",
