@@ -23,6 +23,8 @@ class FilterModule:
     def filters(self):
         return {
             "container_changes": _guard(container.changes),
+            "container_comparison": _guard(container.comparison),
+            "container_loaded": _guard(container.loaded),
             "container_oneshot": _guard(container.oneshot),
             "container_missing_volumes": _guard(container.missing_volumes),
             "container_rendered": _guard(container.rendered),

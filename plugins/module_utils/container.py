@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import hashlib
 import json
@@ -15,11 +16,23 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
 LABEL_PREFIX = "broadcast.stack."
+ENV_FILE = "env/container.env"
 # The first Engine API that checks a starting container more often than a running one.
 START_INTERVAL_API = (1, 44)
 START_INTERVAL = "1s"
 # Keys of a specification that the runner itself turns into something else; all others are docker_container options.
-OWN_KEYS = ("files", "secrets", "env_secrets", "env", "exceptions", "volume_access", "healthy_wait_timeout")
+OWN_KEYS = (
+    "files",
+    "secrets",
+    "env_secrets",
+    "env",
+    "exceptions",
+    "exclusive",
+    "healthy_wait_timeout",
+    "reload",
+    "stateful",
+    "volume_access",
+)
 CONFIG_MOUNT = "/run/config"
 SECRETS_MOUNT = "/run/secrets"
 # Exports of env_secrets, read by the shell that then becomes the container's command.
@@ -52,6 +65,25 @@ def plain(value):
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def in_slot(spec: dict, slot: str) -> dict:
+    """The specification of a container in a release slot, which runs beside those of the same service in other slots.
+
+    Its name carries the slot, its own name becomes an alias in its networks, and a network's slot_addresses give its
+    fixed address. Without a slot these are dropped.
+    """
+    networks = []
+    for network in spec.get("networks") or []:
+        network = dict(network)
+        addresses = network.pop("slot_addresses", None) or {}
+        if slot:
+            if addresses.get(slot):
+                network["ipv4_address"] = addresses[slot]
+            network["aliases"] = sorted({*(network.get("aliases") or []), spec["name"]})
+        networks.append(network)
+    name = "%s-%s" % (spec["name"], slot) if slot else spec["name"]
+    return {**spec, "name": name, **({"networks": networks} if "networks" in spec else {})}
 
 
 def validate(specs: list[dict]) -> list[dict]:
@@ -179,15 +211,45 @@ def mounted_directory(spec: dict, contents: dict, path: str, mode: str, uid: int
     }
 
 
-def checksum(spec: dict, arguments: dict, managed: str) -> str:
-    """sha256 over everything that makes the container: options, env, files and secrets."""
-    content = {
-        "arguments": arguments,
-        "env": environment_file(spec["name"], spec.get("env") or {}, managed),
-        "files": spec.get("files") or {},
-        "secrets": all_secrets(spec),
-    }
+def reloadable(spec: dict, kind: str, name: str) -> bool:
+    """Whether a running container can load a rendered file anew. Files at absolute paths cannot: see mounts."""
+    patterns = (spec.get("reload") or {}).get("paths") or []
+    return not name.startswith("/") and any(fnmatch.fnmatch("%s/%s" % (kind, name), one) for one in patterns)
+
+
+def digest_of(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def split_contents(spec: dict) -> tuple[dict, dict]:
+    """Files and secrets that need a new container when they change, and those that are reloaded: {kind: {name: text}}."""
+    fixed, loaded = {}, {}
+    for kind, contents in (("config", spec.get("files") or {}), ("secrets", all_secrets(spec))):
+        loaded[kind] = {name: text for name, text in contents.items() if reloadable(spec, kind, str(name))}
+        fixed[kind] = {name: text for name, text in contents.items() if name not in loaded[kind]}
+    return fixed, loaded
+
+
+def checksum(spec: dict, arguments: dict, managed: str) -> str:
+    """sha256 over everything that makes the container: options, env, files and secrets, but what it can reload."""
+    fixed, _loaded = split_contents(spec)
+    return digest_of(
+        {
+            "arguments": arguments,
+            "env": environment_file(spec["name"], spec.get("env") or {}, managed),
+            "files": fixed["config"],
+            "secrets": fixed["secrets"],
+        }
+    )
+
+
+def loaded_note(spec: dict, container: dict) -> str:
+    """What is noted on the host when a container runs with its reloadable files: they and the container's id."""
+    return digest_of([split_contents(spec)[1], container["id"]])
+
+
+def loaded_path(root: str, name: str) -> str:
+    return os.path.join(root, name, "state", "loaded")
 
 
 def directories(spec: dict, root: str, managed: str, user_override: str, host_uid: int) -> dict[str, dict]:
@@ -276,8 +338,25 @@ def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
     return result
 
 
-def file_differences(expected: dict[str, dict], observed: dict[str, dict], base: str) -> list[str]:
-    """What differs between wished and observed files below base, named without their content."""
+def environment_changes(before: str, after: str) -> str:
+    """Names of the variables that differ between two env files: changed, +added, -removed."""
+
+    def parsed(text: str) -> dict[str, str]:
+        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line and not line.startswith("#"))
+
+    old, new = parsed(before), parsed(after)
+    names = [name for name in new if name in old and new[name] != old[name]]
+    names += ["+" + name for name in new if name not in old] + ["-" + name for name in old if name not in new]
+    return ", ".join(sorted(names, key=lambda name: name.lstrip("+-")))
+
+
+def file_differences(
+    expected: dict[str, dict], observed: dict[str, dict], base: str, environment: str | None = None
+) -> list[str]:
+    """What differs between wished and observed files below base, named without their content.
+
+    environment: the observed env file, for the names of the variables that differ.
+    """
     wished = {}
     for directory in expected.values():
         for name, text in directory["files"].items():
@@ -292,20 +371,26 @@ def file_differences(expected: dict[str, dict], observed: dict[str, dict], base:
         if state is None:
             found.append("%s is missing" % short)
         elif state["sha256"] != digest:
-            found.append("%s changed" % short)
+            names = ""
+            if short == ENV_FILE and environment is not None:
+                names = environment_changes(environment, expected["env"]["files"]["container.env"])
+            found.append("%s changed%s" % (short, ": " + names if names else ""))
         elif (state["mode"], state["uid"], state["gid"]) != (mode, uid, gid):
             found.append("%s has another owner or mode" % short)
     found += ["%s is not ours" % os.path.relpath(path, base) for path in sorted(present) if path not in wished]
     return found
 
 
-def rendered(specs, root, managed, user_override, host_uid, observed=None, names=None):
+def rendered(specs, settings, host_uid, observed=None, names=None):
     """Directories of the containers with these names (all without), as rendered_directories takes them.
 
-    observed: files on the host; a kind that has some and is to have none is emptied. Returns {open, secret}, two lists.
+    settings: as in plan. observed: files on the host; a kind that has some and is to have none is emptied. Returns
+    {open, secret}, two lists.
     """
+    root, managed, user_override = settings["root"], settings["managed"], settings["user"]
     found = {"open": [], "secret": []}
-    for spec in plain(specs):
+    for raw in plain(specs):
+        spec = in_slot(raw, settings.get("slot", ""))
         if names is None or spec["name"] in names:
             wished = directories(spec, root, managed, user_override, host_uid)
             for kind, secret in KINDS.items():
@@ -361,19 +446,34 @@ def runtime_differences(options: dict, container: dict) -> list[str]:
 
 
 def reasons(spec: dict, options: dict, digest: str, rendered: dict, observation: dict, root: str) -> list[str]:
-    """Why this container has to be created or replaced; empty when it is as wished."""
+    """Why this container has to be created or replaced; empty when it is as wished or a reload makes it so."""
     container = observation["containers"].get(spec["name"])
     if container is None:
         return ["is missing"]
     if not container["checksum"]:
         return ["was not created by this stack"]
-    found = file_differences(rendered, observation["files"], os.path.join(root, spec["name"]))
+    base = os.path.join(root, spec["name"])
+    environment = observation.get("environments", {}).get(spec["name"])
+    found = file_differences(rendered, observation["files"], base, environment)
     image = observation["images"].get(spec["image"])
     if container["image"] != spec["image"] or (image and image["id"] != container["image_id"]):
         found.insert(0, "image %s instead of %s" % (spec["image"], container["image"]))
     if container["checksum"] != digest:
         return found or ["specification changed"]
+    if all(reloadable(spec, *text.split(" ")[0].split("/", 1)) for text in found if not text.startswith("image ")):
+        found = [text for text in found if text.startswith("image ")]
     return found + (runtime_differences(options, container) if container["status"] == "running" else [])
+
+
+def reload_reasons(spec: dict, rendered: dict, observation: dict, root: str) -> list[str]:
+    """Why a container that is otherwise as wished has to load its files anew."""
+    if not spec.get("reload"):
+        return []
+    found = file_differences(rendered, observation["files"], os.path.join(root, spec["name"]))
+    note = loaded_note(spec, observation["containers"][spec["name"]])
+    noted = observation["files"].get(os.path.join(loaded_path(root, spec["name"]), "sha256"), {}).get("sha256")
+    unloaded = noted != hashlib.sha256(note.encode()).hexdigest()
+    return found or (["has not loaded its files"] if unloaded else [])
 
 
 def with_start_interval(options: dict, api_version: str) -> dict:
@@ -388,18 +488,26 @@ def with_start_interval(options: dict, api_version: str) -> dict:
     return {**options, "healthcheck": {**check, "start_interval": START_INTERVAL}}
 
 
+def selected(specs, settings):
+    """The validated specifications of a phase, in the slot: exclusive ones, those that run beside others, or all."""
+    phase = settings.get("phase", "")
+    found = [normalise(spec) for spec in validate(specs)]
+    found = [spec for spec in found if not phase or bool(spec.get("exclusive")) == (phase == "exclusive")]
+    return [in_slot(spec, settings.get("slot", "")) for spec in found]
+
+
 def plan(specs, observation, policy, settings):
     """What differs on a host, in the order of the specifications.
 
     specs: list of specifications. observation: result of stack_info. policy: docker_container options of every
-    container. settings: {stack, root, user, role, managed}. Returns a list of
-    {name, image, reasons (list of str), arguments (of docker_container), healthy_wait_timeout (seconds)}; no secret is
-    in it. Raises SpecificationError.
+    container. settings: {stack, root, user, role, managed} and for containers in release slots {slot, release (number),
+    phase (beside, exclusive, or empty for both)}. Returns a list of {name, image, stateful, reasons (list of str), cause
+    (missing, specification, state or reload), and arguments (of docker_container), healthy_wait_timeout (seconds) or,
+    for a reload, command}; no secret is in it. Raises SpecificationError.
     """
     result = []
     root, user = settings["root"], settings["user"]
-    for raw in validate(specs):
-        spec = normalise(raw)
+    for spec in selected(specs, settings):
         if "healthcheck" not in spec:
             raise SpecificationError("%s: a long-lived container needs a healthcheck" % spec["name"])
         options = arguments(spec, policy, root, user)
@@ -408,13 +516,27 @@ def plan(specs, observation, policy, settings):
         why = reasons(spec, options, digest, wished, observation, root)
         container = observation["containers"].get(spec["name"], {})
         recreate = bool(why) and bool(container)
-        if not why and container["status"] != "running":
-            why = ["is %s" % container["status"]]
-            recreate = container["status"] not in ("exited", "created")
-        elif not why and container["health"] != "healthy":
-            why = ["is %s" % container["health"]]
-            recreate = container["health"] == "unhealthy"
+        cause = "specification" if container else "missing"
+        release = settings.get("release") or 0
+        if container and release and container.get("release") != release:
+            why.append(
+                "belongs to release %d" % container["release"] if container.get("release") else "is of no release"
+            )
+            recreate, cause = True, "missing"
         if not why:
+            cause = "state"
+            if container["status"] != "running":
+                why = ["is %s" % container["status"]]
+                recreate = container["status"] not in ("exited", "created")
+            elif container["health"] != "healthy":
+                why = ["is %s" % container["health"]]
+                recreate = container["health"] == "unhealthy"
+        found = {"name": spec["name"], "image": spec["image"], "stateful": bool(spec.get("stateful")), "cause": cause}
+        if not why:
+            why = reload_reasons(spec, wished, observation, root)
+            if why:
+                command = list(spec["reload"]["command"])
+                result.append({**found, "reasons": why, "cause": "reload", "command": command})
             continue
         labels = {
             **options.get("labels", {}),
@@ -422,11 +544,14 @@ def plan(specs, observation, policy, settings):
             LABEL_PREFIX + "role": settings["role"],
             LABEL_PREFIX + "checksum": digest,
         }
+        if settings.get("slot"):
+            labels.update({LABEL_PREFIX + "slot": settings["slot"], LABEL_PREFIX + "release": str(release)})
+            if spec.get("exclusive"):
+                labels[LABEL_PREFIX + "exclusive"] = "1"
         stop_timeout = options.get("stop_timeout", 10)
         result.append(
             {
-                "name": spec["name"],
-                "image": spec["image"],
+                **found,
                 "reasons": why,
                 "healthy_wait_timeout": spec.get("healthy_wait_timeout", 120),
                 "arguments": {
@@ -446,28 +571,83 @@ def plan(specs, observation, policy, settings):
 
 
 def surplus(specs, observation, settings):
-    """Names of containers of this stack and role that no specification names any more."""
-    wished = {spec["name"] for spec in specs}
+    """Names of containers of this stack and role that no specification names any more; of other slots only without one."""
+    slot = settings.get("slot", "")
+    wished = {in_slot(spec, slot)["name"] for spec in plain(specs)}
     return sorted(
         name
         for name, container in observation["containers"].items()
-        if container["stack"] == settings["stack"] and container["role"] == settings["role"] and name not in wished
+        if container["stack"] == settings["stack"]
+        and container["role"] == settings["role"]
+        and (not slot or container.get("slot") == slot)
+        and name not in wished
     )
 
 
 def changes(specs, observation, policy, settings):
-    """What has to be done on a host, {run (see plan), remove (names), volumes} in a list; empty when nothing differs.
+    """What has to be done on a host, {run, reload (see plan), remove (names), volumes} in a list; empty for nothing.
 
     The arguments are those of plan. A list, since the items of a loop are templated once, variables at every use.
     """
-    run = plan(specs, observation, policy, settings)
+    planned = plan(specs, observation, policy, settings)
+    run = [change for change in planned if change["cause"] != "reload"]
     names = [change["name"] for change in run]
+    slotted = [in_slot(spec, settings.get("slot", "")) for spec in plain(specs)]
     found = {
         "run": run,
+        "reload": [change for change in planned if change["cause"] == "reload"],
         "remove": surplus(specs, observation, settings),
-        "volumes": missing_volumes([spec for spec in plain(specs) if spec["name"] in names], observation, settings),
+        "volumes": missing_volumes([spec for spec in slotted if spec["name"] in names], observation, settings),
     }
-    return [found] if found["run"] or found["remove"] else []
+    return [found] if found["run"] or found["reload"] or found["remove"] else []
+
+
+def loaded(specs, observation, settings, names):
+    """Directories with the notes that containers with these names run with their reloadable files."""
+    found = []
+    for spec in selected(specs, settings):
+        container = observation["containers"].get(spec["name"])
+        if spec.get("reload") and spec["name"] in names and container:
+            uid = observation["host"]["uid"]
+            found.append(
+                {
+                    "path": loaded_path(settings["root"], spec["name"]),
+                    "files": {"sha256": loaded_note(spec, container)},
+                    "uid": uid,
+                    "gid": 0 if uid == 0 else owner(spec, settings["user"])[1],
+                }
+            )
+    return found
+
+
+def comparison(specs, observation, policy, settings):
+    """What a plan shows of one role's containers on a host.
+
+    Returns {changes: list of {name, action (create, replace, start, reload, remove), stateful, reasons}, release (list of
+    str)}; release says why a new release is due: what runs and belongs to the live release is not replaced in place.
+    """
+    found, release = [], []
+    slotted = bool(settings.get("slot"))
+    for change in plan(specs, observation, policy, settings):
+        container = observation["containers"].get(change["name"])
+        running = bool(container) and container["status"] == "running"
+        if slotted and change["cause"] == "specification" and running:
+            release += ["%s: %s" % (change["name"], text) for text in change["reasons"]]
+        actions = {"reload": "reload", "missing": "replace" if container else "create", "specification": "replace"}
+        replaced = change.get("arguments", {}).get("recreate")
+        found.append(
+            {
+                "name": change["name"],
+                "action": actions.get(change["cause"], "replace" if replaced else "start"),
+                "stateful": change["stateful"],
+                "reasons": change["reasons"],
+            }
+        )
+    found += [
+        {"name": name, "action": "remove", "stateful": False, "reasons": ["is not specified any more"]}
+        for name in surplus(specs, observation, settings)
+    ]
+    return {"changes": found, "release": release}
 
 
 def oneshot(spec, policy, settings):

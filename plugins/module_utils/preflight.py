@@ -16,7 +16,11 @@ MINIMUM_SECRET_LENGTH = 16
 MINIMUM_SECRET_CHARACTERS = 6
 MINIMUM_API_VERSION = (1, 41)
 # Variables that roles register on hosts; inventories do not set them.
-RUNTIME_VARIABLES = frozenset({"container_observation", "container_run_result"})
+RUNTIME_VARIABLES = frozenset(
+    {"container_observation", "container_run_result", "stack_lock", "stack_plan", "stack_release"}
+    | {"%s_plan" % role for role in ("docker_host", "images", "gateway", "certificates")}
+    | {"%s_plan" % role for role in ("postgres", "redis", "django_web", "celery_worker", "nginx_tls", "backups")}
+)
 PLACEHOLDERS = frozenset(
     """
     admin changeit default dummy empty example foobar letmein none null password passw0rd placeholder postgres private

@@ -79,6 +79,14 @@ files:
   description: Absolute path to sha256 (null when unreadable), mode, uid and gid.
   returned: always
   type: dict
+environments:
+  description: Container name to the text of its env file.
+  returned: always
+  type: dict
+release:
+  description: C(current), the record of the live release or null, and C(journal), the newest records of releases.
+  returned: always
+  type: dict
 containers:
   description: All containers of the Engine by name.
   returned: always
@@ -103,6 +111,7 @@ volumes:
   type: dict
 """
 
+import glob
 import hashlib
 import http.client
 import json
@@ -117,6 +126,9 @@ import urllib.parse
 from ansible.module_utils.basic import AnsibleModule
 
 LABEL_PREFIX = "broadcast.stack."
+# Folder below the root with the state of releases, and how many records of it a run needs.
+RELEASES = ".release"
+JOURNAL_RECORDS = 30
 # Linux: enum TCP_LISTEN in include/net/tcp_states.h
 TCP_LISTEN = "0A"
 
@@ -173,6 +185,37 @@ def file_state(path):
         "mode": "%04o" % (status.st_mode & 0o7777),
         "uid": status.st_uid,
         "gid": status.st_gid,
+    }
+
+
+def environment_texts(root, files):
+    """Container name to the text of its env file, which holds no secret: a plan names the variables that change."""
+    texts = {}
+    for path in files:
+        name, _sep, rest = os.path.relpath(path, root).partition("/")
+        if rest == "env/container.env":
+            try:
+                with open(path, encoding="utf-8") as stream:
+                    texts[name] = stream.read()
+            except OSError:
+                continue
+    return texts
+
+
+def release_state(root):
+    """What is known of releases on this host: the live one, and the journal by number and start."""
+    folder = os.path.join(root, RELEASES)
+    records = []
+    for path in [os.path.join(folder, "current.json"), *sorted(glob.glob(os.path.join(folder, "journal", "*.json")))]:
+        try:
+            with open(path, encoding="utf-8") as stream:
+                records.append(json.load(stream))
+        except (OSError, ValueError):
+            records.append(None)
+    journal = [record for record in records[1:] if record]
+    return {
+        "current": records[0],
+        "journal": sorted(journal, key=lambda record: (record["number"], record["started_at"]))[-JOURNAL_RECORDS:],
     }
 
 
@@ -236,6 +279,9 @@ def container_state(entry, detail):
         "stack": labels.get(LABEL_PREFIX + "name", ""),
         "role": labels.get(LABEL_PREFIX + "role", ""),
         "checksum": labels.get(LABEL_PREFIX + "checksum", ""),
+        "slot": labels.get(LABEL_PREFIX + "slot", ""),
+        "release": int(labels.get(LABEL_PREFIX + "release") or 0),
+        "exclusive": LABEL_PREFIX + "exclusive" in labels,
         "status": entry["State"],
         "health": (state.get("Health") or {}).get("Status", ""),
         "networks": {name: value.get("IPAddress", "") for name, value in networks.items()},
@@ -341,6 +387,8 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts)
             "routes": routes(),
         },
         "files": files_state(root, paths),
+        "environments": {},
+        "release": release_state(root),
         "containers": {},
         "images": {},
         "networks": {},
@@ -348,6 +396,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts)
         "logs": {},
         "waited": waited,
     }
+    result["environments"] = environment_texts(root, result["files"])
     try:
         engine = Engine(docker_host)
         version, info = engine.get("/version"), engine.get("/info")

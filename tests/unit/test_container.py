@@ -162,7 +162,7 @@ def test_a_starting_container_is_asked_every_second_where_the_engine_can(api, ex
 
 def test_directories_are_rendered_for_the_containers_that_are_run():
     other = {**SPEC, "name": "shop-other", "secrets": {}}
-    found = container.rendered([SPEC, other], "/srv/shop", "Ansible managed", "", 0, {}, ["shop-web"])
+    found = container.rendered([SPEC, other], SETTINGS, 0, {}, ["shop-web"])
     assert {kind: [entry["path"] for entry in entries] for kind, entries in found.items()} == {
         "open": ["/srv/shop/shop-web/env", "/srv/shop/shop-web/config"],
         "secret": ["/srv/shop/shop-web/secrets"],
@@ -306,7 +306,7 @@ def test_secret_variables_need_a_command():
 def test_files_that_no_specification_has_any_more_are_emptied():
     observed = host()["files"]
     spec = {key: value for key, value in SPEC.items() if key not in ("files", "secrets")}
-    found = container.rendered([spec], "/srv/shop", "managed", "", 0, observed)
+    found = container.rendered([spec], SETTINGS, 0, observed)
     assert [entry["files"] for entry in found["secret"]] == [{}]
     assert {entry["path"].rpartition("/")[2]: bool(entry["files"]) for entry in found["open"]} == {
         "env": True,

@@ -91,7 +91,7 @@ def templated(environment: str, role: str, expression: str) -> list[dict]:
 
 def policy() -> dict:
     loader = DataLoader()
-    return loader.load_from_file(str(ROOT / "roles/container/vars/main.yml"))["__container_policy"]
+    return loader.load_from_file(str(ROOT / "roles/container/vars/main.yml"))["container_policy"]
 
 
 def arguments(spec: dict) -> dict:

@@ -1,0 +1,69 @@
+# MIT License (see LICENSE)
+"""Decides on the controller what becomes of the application; documented in plugins/modules/stack_release.py."""
+
+from __future__ import annotations
+
+import datetime
+import getpass
+import socket
+
+from ansible.plugins.action import ActionBase
+from ansible_collections.broadcast.stack.plugins.module_utils import release
+
+
+class ActionModule(ActionBase):
+    """Reads the observations of all hosts and returns a decision; executes no module."""
+
+    _requires_connection = False
+    _supports_check_mode = True
+    _VALID_ARGS = frozenset({"state", "slots", "stack", "hosts", "web_hosts", "plans", "target"})
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        _result, arguments = self.validate_argument_spec(
+            argument_spec={
+                "state": {"type": "str", "choices": ["live", "release", "rollback"], "required": True},
+                "slots": {"type": "list", "elements": "str", "default": []},
+                "stack": {"type": "str", "required": True},
+                "hosts": {"type": "list", "elements": "str", "required": True},
+                "web_hosts": {"type": "list", "elements": "str", "default": []},
+                "plans": {"type": "list", "elements": "str", "default": []},
+                "target": {"type": "int", "default": 0},
+            }
+        )
+        hostvars = task_vars["hostvars"]
+        variables = {name: hostvars.raw_get(name) for name in arguments["hosts"]}
+        observations = {
+            name: values["container_observation"]
+            for name, values in variables.items()
+            if isinstance(values.get("container_observation"), dict) and "release" in values["container_observation"]
+        }
+        try:
+            decision = self.decision(arguments, variables, observations)
+        except release.ReleaseError as error:
+            return {"failed": True, "msg": str(error)}
+        return {
+            "changed": False,
+            **decision,
+            "journal": release.journal(observations),
+            "actor": "%s@%s" % (getpass.getuser(), socket.gethostname()),
+            "started_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+    @staticmethod
+    def decision(arguments, variables, observations):
+        slots, stack = arguments["slots"], arguments["stack"]
+        if arguments["state"] == "rollback":
+            unknown = [name for name in arguments["web_hosts"] if name not in observations]
+            if unknown:
+                raise release.ReleaseError("These web hosts could not be observed: %s." % ", ".join(unknown))
+            return release.rollback(slots, observations, stack, arguments["web_hosts"], arguments["target"])
+        if arguments["state"] == "live":
+            live = release.live_record(observations)
+            return {"due": False, "reasons": {}, "previous": live, **release.placement(slots, live)}
+        comparisons = {
+            name: [plan for one in arguments["plans"] if (plan := values.get(one)) and "release" in plan]
+            for name, values in variables.items()
+            if name in observations
+        }
+        return release.decide(slots, observations, comparisons, stack)

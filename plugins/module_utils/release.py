@@ -1,0 +1,253 @@
+# MIT License (see LICENSE)
+"""A release of the application over all hosts of a stack, decided on the controller: pure functions of observations.
+
+The state of releases is a record on every host, as JSON:
+
+- C(current.json): the live release, written when every edge has switched to it.
+- C(journal/<number>-<start>.json): every attempt, also those that failed or were interrupted.
+
+A record: number (one more than the live one's), kind (release or rollback), origin (number of the release whose
+containers it runs: its own, or that which a rollback went back to), slot, image, image_id, web_hosts, worker_hosts,
+actor, started_at, finished_at, result (running, succeeded, failed, abandoned), step, message, migrations ({applied,
+heads}).
+"""
+
+from __future__ import annotations
+
+FIRST = 1
+
+
+class ReleaseError(ValueError):
+    """Why a release or a rollback cannot be made."""
+
+
+def live_record(observations):
+    """The record of the live release, None before the first. The newest counts: the first written one was the switch."""
+    found = [
+        current
+        for observation in observations.values()
+        if (current := (observation.get("release") or {}).get("current"))
+    ]
+    return max(found, key=lambda record: record["number"], default=None)
+
+
+def journal(observations):
+    """The records of all hosts, each once, by number and start; a finished one wins over what another host still has."""
+    found = {}
+    for observation in observations.values():
+        for record in (observation.get("release") or {}).get("journal") or []:
+            key = (record["number"], record["started_at"])
+            if key not in found or found[key]["result"] == "running":
+                found[key] = record
+    return [found[key] for key in sorted(found)]
+
+
+def slot_releases(observations, stack):
+    """Slot to the newest release that has containers in it, on any host."""
+    found = {}
+    for observation in observations.values():
+        for container in observation.get("containers", {}).values():
+            slot = container.get("slot")
+            if container.get("stack") == stack and slot:
+                found[slot] = max(found.get(slot, 0), container.get("release", 0))
+    return found
+
+
+def next_slot(slots, live, releases, number):
+    """The slot of the next release: that of an interrupted attempt, an empty one, or that of the oldest kept release."""
+    free = [slot for slot in slots if not live or slot != live["slot"]]
+    if not free:
+        raise ReleaseError(
+            "stack_release_slots: a release needs a slot beside the live one (%s); name at least two" % live["slot"]
+        )
+    return min(free, key=lambda slot: (releases.get(slot) != number, releases.get(slot, 0), slots.index(slot)))
+
+
+def placement(slots, live):
+    """Slot and release number of the containers that are to run when nothing new is released."""
+    if not slots:
+        return {"slot": "", "origin": 0, "number": 0}
+    if live:
+        return {"slot": live["slot"], "origin": live["origin"], "number": live["number"]}
+    return {"slot": slots[0], "origin": FIRST, "number": FIRST}
+
+
+def decide(slots, observations, comparisons, stack):
+    """What this run does with the application: {due, reasons, slot, origin, number, previous}.
+
+    slots: names, empty when containers are replaced in place. observations: host to result of stack_info. comparisons:
+    host to a list of what container.comparison returned for its roles. A release is due when what runs differs from what
+    is specified; a container that is missing on a host that the live release has others on is only started there.
+    """
+    live = live_record(observations)
+    found = {"due": False, "reasons": {}, "previous": live, **placement(slots, live)}
+    if not slots:
+        return found
+    reasons = {
+        host: [line for one in entries for line in one["release"]] for host, entries in comparisons.items() if entries
+    }
+    reasons = {host: lines for host, lines in reasons.items() if lines}
+    if live and live["slot"] not in slots:
+        reasons.setdefault("all hosts", []).append("slot %s is not in stack_release_slots any more" % live["slot"])
+    if not live:
+        reasons = {host: ["is the first release"] for host, entries in comparisons.items() if entries}
+    if reasons:
+        number = live["number"] + 1 if live else FIRST
+        slot = next_slot(slots, live, slot_releases(observations, stack), number)
+        found.update(due=True, reasons=reasons, number=number, origin=number, slot=slot)
+    return found
+
+
+def kept(slots, observations, stack, web_hosts):
+    """Release number to slot of the releases whose containers are on every one of these hosts."""
+    found = {}
+    for slot in slots:
+        numbers = {
+            max(
+                (
+                    container.get("release", 0)
+                    for container in observations[host].get("containers", {}).values()
+                    if container.get("stack") == stack and container.get("slot") == slot
+                ),
+                default=0,
+            )
+            for host in web_hosts
+        }
+        if len(numbers) == 1 and (number := numbers.pop()):
+            found[number] = slot
+    return found
+
+
+def rollback(slots, observations, stack, web_hosts, wanted=0):
+    """What a rollback does: as decide, and target, the record of the release that it goes back to.
+
+    wanted: number of a kept release, 0 for the one that was live before. Raises ReleaseError.
+    """
+    live = live_record(observations)
+    if not slots or not live:
+        raise ReleaseError(
+            "There is no release to go back from: %s."
+            % ("nothing was released yet" if slots else "stack_release_slots is empty, so no release is kept")
+        )
+    available = kept(slots, observations, stack, web_hosts)
+    succeeded = [
+        record
+        for record in journal(observations)
+        if record["result"] == "succeeded" and record["kind"] == "release" and record["origin"] != live["origin"]
+    ]
+    candidates = [record for record in succeeded if record["origin"] in available]
+    listed = ", ".join("%d (%s)" % (record["origin"], record["image"]) for record in candidates) or "none"
+    if wanted:
+        chosen = [record for record in candidates if record["origin"] == wanted]
+        if wanted == live["origin"]:
+            raise ReleaseError("Release %d is live already." % wanted)
+        if not chosen:
+            raise ReleaseError("Release %d is not kept on all web hosts; kept are: %s." % (wanted, listed))
+    else:
+        chosen = [record for record in candidates if record["origin"] < live["origin"]]
+        if not chosen:
+            raise ReleaseError(
+                "No release before %d is kept on all web hosts; kept are: %s." % (live["origin"], listed)
+            )
+    target = chosen[-1]
+    return {
+        "due": True,
+        "reasons": {host: ["goes back to release %d" % target["origin"]] for host in web_hosts},
+        "previous": live,
+        "slot": available[target["origin"]],
+        "origin": target["origin"],
+        "number": live["number"] + 1,
+        "target": target,
+    }
+
+
+def retired(observation, stack, role, slot, exclusive=False):
+    """Containers of a role that are not in the slot: running ones of other slots (stop), all without one (remove).
+
+    exclusive: only those that never run beside their like, and those without a slot.
+    """
+    stop, remove = [], []
+    for name, container in sorted(observation["containers"].items()):
+        if container["stack"] != stack or container["role"] != role or container.get("slot") == slot:
+            continue
+        if not container.get("slot"):
+            remove.append(name)
+        elif container["status"] not in ("exited", "created", "dead") and (container["exclusive"] or not exclusive):
+            stop.append(name)
+    return {"stop": stop, "remove": remove}
+
+
+def discarded(observation, stack, roles, slot):
+    """Containers of the application in a slot, which a failed release leaves."""
+    return sorted(
+        name
+        for name, container in observation["containers"].items()
+        if container["stack"] == stack and container["role"] in roles and container.get("slot") == slot
+    )
+
+
+def kept_containers(observation, stack, role, slot, phase):
+    """Containers of a role in a slot; phase: beside or exclusive, empty for all."""
+    return sorted(
+        name
+        for name, container in observation["containers"].items()
+        if container["stack"] == stack
+        and container["role"] == role
+        and container.get("slot") == slot
+        and (not phase or container["exclusive"] == (phase == "exclusive"))
+    )
+
+
+def stale_images(observation, namespace, wanted):
+    """References in a namespace that no container on the host uses and nobody wants."""
+    used = {container["image"] for container in observation["containers"].values()}
+    ids = {container["image_id"] for container in observation["containers"].values()}
+    return sorted(
+        reference
+        for reference, image in observation["images"].items()
+        if reference.startswith(namespace + "/") and reference not in used | set(wanted) and image["id"] not in ids
+    )
+
+
+def record(decision, **fields):
+    """The journal's record of an attempt; also of one that is over, which the fields then say."""
+    return {
+        "number": decision["number"],
+        "kind": "rollback" if decision.get("target") else "release",
+        "origin": decision["origin"],
+        "slot": decision["slot"],
+        "image": "",
+        "image_id": "",
+        "web_hosts": [],
+        "worker_hosts": [],
+        "actor": "",
+        "started_at": "",
+        "finished_at": "",
+        "result": "running",
+        "step": "",
+        "message": "",
+        "migrations": {"applied": [], "heads": {}},
+        **fields,
+    }
+
+
+def summary(plans):
+    """The lines of a plan. plans: host to role to {steps, changes, release} as role_plan returns them."""
+    lines = []
+    for host, roles in plans.items():
+        for role, plan in roles.items():
+            lines += ["%s: %s: %s" % (host, role, step) for step in plan["steps"]]
+            for change in plan["changes"]:
+                held = change["stateful"] and change["action"] != "create"
+                flag = " (holds data, which stays; it is away for some seconds)" if held else ""
+                text = "%s %s%s: %s" % (change["action"], change["name"], flag, "; ".join(change["reasons"]))
+                lines.append("%s: %s: %s" % (host, role, text))
+    return lines
+
+
+def headline(decision):
+    """The first lines of a plan with a release: what becomes live where, and why."""
+    target, live = decision.get("target"), decision["previous"]
+    what = "Rollback to release %d" % target["origin"] if target else "Release %d" % decision["number"]
+    lines = ["%s in slot %s%s" % (what, decision["slot"], ", instead of %s" % live["slot"] if live else "")]
+    return lines + ["  %s: %s" % (host, text) for host, texts in decision["reasons"].items() for text in texts]
