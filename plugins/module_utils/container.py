@@ -222,7 +222,7 @@ def digest_of(content: object) -> str:
 
 
 def split_contents(spec: dict) -> tuple[dict, dict]:
-    """Files and secrets that need a new container when they change, and those that are reloaded: {kind: {name: text}}."""
+    """Contents that need a new container when they change, and those that are reloaded: {kind: {name: text}}."""
     fixed, loaded = {}, {}
     for kind, contents in (("config", spec.get("files") or {}), ("secrets", all_secrets(spec))):
         loaded[kind] = {name: text for name, text in contents.items() if reloadable(spec, kind, str(name))}
@@ -500,10 +500,10 @@ def plan(specs, observation, policy, settings):
     """What differs on a host, in the order of the specifications.
 
     specs: list of specifications. observation: result of stack_info. policy: docker_container options of every
-    container. settings: {stack, root, user, role, managed} and for containers in release slots {slot, release (number),
-    phase (beside, exclusive, or empty for both)}. Returns a list of {name, image, stateful, reasons (list of str), cause
-    (missing, specification, state or reload), and arguments (of docker_container), healthy_wait_timeout (seconds) or,
-    for a reload, command}; no secret is in it. Raises SpecificationError.
+    container. settings: {stack, root, user, role, managed} and for containers in release slots {slot, release (its
+    number), phase (beside, exclusive, or empty for both)}. Returns a list of {name, image, stateful, reasons (list of
+    str), cause (missing, specification, state or reload), and arguments (of docker_container), healthy_wait_timeout
+    (seconds) or, for a reload, command}; no secret is in it. Raises SpecificationError.
     """
     result = []
     root, user = settings["root"], settings["user"]
@@ -571,7 +571,7 @@ def plan(specs, observation, policy, settings):
 
 
 def surplus(specs, observation, settings):
-    """Names of containers of this stack and role that no specification names any more; of other slots only without one."""
+    """Names of the stack's containers of a role that nothing specifies any more; only of the slot when there is one."""
     slot = settings.get("slot", "")
     wished = {in_slot(spec, slot)["name"] for spec in plain(specs)}
     return sorted(
@@ -623,8 +623,8 @@ def loaded(specs, observation, settings, names):
 def comparison(specs, observation, policy, settings):
     """What a plan shows of one role's containers on a host.
 
-    Returns {changes: list of {name, action (create, replace, start, reload, remove), stateful, reasons}, release (list of
-    str)}; release says why a new release is due: what runs and belongs to the live release is not replaced in place.
+    Returns {changes: list of {name, action (create, replace, start, reload, remove), stateful, reasons}, release (list
+    of str)}; release says why a new release is due: what runs and belongs to the live release is not replaced in place.
     """
     found, release = [], []
     slotted = bool(settings.get("slot"))

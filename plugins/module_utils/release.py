@@ -22,7 +22,7 @@ class ReleaseError(ValueError):
 
 
 def live_record(observations):
-    """The record of the live release, None before the first. The newest counts: the first written one was the switch."""
+    """The record of the live release, None before the first. The newest counts: writing the first was the switch."""
     found = [
         current
         for observation in observations.values()
@@ -32,7 +32,7 @@ def live_record(observations):
 
 
 def journal(observations):
-    """The records of all hosts, each once, by number and start; a finished one wins over what another host still has."""
+    """The records of all hosts, each once, by number and start; a finished one wins over what another still has."""
     found = {}
     for observation in observations.values():
         for record in (observation.get("release") or {}).get("journal") or []:
@@ -54,7 +54,7 @@ def slot_releases(observations, stack):
 
 
 def next_slot(slots, live, releases, number):
-    """The slot of the next release: that of an interrupted attempt, an empty one, or that of the oldest kept release."""
+    """The slot of the next release: that of an interrupted attempt, an empty one, or that of the oldest release."""
     free = [slot for slot in slots if not live or slot != live["slot"]]
     if not free:
         raise ReleaseError(
@@ -76,8 +76,8 @@ def decide(slots, observations, comparisons, stack):
     """What this run does with the application: {due, reasons, slot, origin, number, previous}.
 
     slots: names, empty when containers are replaced in place. observations: host to result of stack_info. comparisons:
-    host to a list of what container.comparison returned for its roles. A release is due when what runs differs from what
-    is specified; a container that is missing on a host that the live release has others on is only started there.
+    host to a list of what container.comparison returned for its roles. A release is due when what runs differs from
+    what is specified; a container that is missing on a host that the live release has others on is only started there.
     """
     live = live_record(observations)
     found = {"due": False, "reasons": {}, "previous": live, **placement(slots, live)}

@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: role_plan
 short_description: Tell what a role would do on a host
 description:
-  - Keeps in its result what a role would do, for the plan of the whole run (M(broadcast.stack.stack_plan)). Everything is
+  - Keeps in its result what a role would do, for the plan of the whole run (M(broadcast.stack.stack_plan)). All is
     decided on the controller from the host's observation; no module is executed.
 options:
   steps:

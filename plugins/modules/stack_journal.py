@@ -103,7 +103,7 @@ def keep_journal(folder, record, live, keep, check_mode):
         write(path, record)
         if live:
             write(current, record)
-        for other in (others + [path])[: -keep or None] if keep < len(others) + 1 else []:
+        for other in others[: max(0, len(others) + 1 - keep)]:
             os.unlink(other)
     return {"changed": changed or bool(abandoned), "path": path, "abandoned": abandoned}
 

@@ -146,7 +146,7 @@ def test_nothing_to_do_is_no_step_and_all_there_is_to_do_is_one():
     observation = host()
     observation["containers"]["shop-old"] = {"stack": "shop", "role": "web"}
     assert container.changes([SPEC], observation, POLICY, SETTINGS) == [
-        {"run": [], "remove": ["shop-old"], "volumes": []}
+        {"run": [], "reload": [], "remove": ["shop-old"], "volumes": []}
     ]
 
 
