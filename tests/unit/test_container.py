@@ -343,3 +343,103 @@ def test_an_unprivileged_developer_gets_what_docker_makes_of_the_image():
 
 def test_a_volume_with_access_of_its_own_does_not_take_that_of_the_image():
     assert container.arguments(VOLUMES, POLICY, "/srv/shop", "")["volumes"][0] == "shop-data:/data:nocopy"
+
+
+SLOTTED = {**SETTINGS, "slot": "green", "release": 7, "phase": ""}
+IN_EDGE = {**SPEC, "networks": [{"name": "shop-edge", "slot_addresses": {"blue": "10.0.0.11", "green": "10.0.0.12"}}]}
+
+
+def test_a_slot_gives_a_container_its_name_address_and_labels():
+    (step,) = container.plan([IN_EDGE], {**host(), "containers": {}}, POLICY, SLOTTED)
+    arguments = step["arguments"]
+    assert step["name"] == arguments["name"] == "shop-web-green"
+    assert arguments["networks"] == [{"name": "shop-edge", "ipv4_address": "10.0.0.12", "aliases": ["shop-web"]}]
+    assert arguments["env_file"] == "/srv/shop/shop-web-green/env/container.env"
+    assert arguments["labels"]["broadcast.stack.slot"] == "green"
+    assert arguments["labels"]["broadcast.stack.release"] == "7"
+
+
+def in_slot(**changes):
+    observation = host(
+        container.in_slot(IN_EDGE, "green"), **{"slot": "green", "release": 7, "exclusive": False, **changes}
+    )
+    (state,) = observation["containers"].values()
+    state["networks"] = {"shop-edge": "10.0.0.12"}
+    return observation
+
+
+def test_a_container_of_the_release_is_as_wished_and_one_of_another_release_is_replaced():
+    assert container.plan([IN_EDGE], in_slot(), POLICY, SLOTTED) == []
+    (step,) = container.plan([IN_EDGE], in_slot(release=4), POLICY, SLOTTED)
+    assert step["reasons"] == ["belongs to release 4"]
+    assert step["arguments"]["recreate"] is True
+
+
+def test_what_runs_differently_from_its_specification_asks_for_a_release():
+    changed = {**IN_EDGE, "env": {"A": "2", "C": "3"}}
+    observation = in_slot()
+    observation["environments"] = {"shop-web-green": "# Ansible managed\nA=1\nB=2\n"}
+    found = container.comparison([changed], observation, POLICY, SLOTTED)
+    assert found["release"] == ["shop-web-green: env/container.env changed: A, -B, +C"]
+    assert container.comparison([changed], observation, POLICY, {**SLOTTED, "slot": "", "release": 0})["release"] == []
+
+
+@pytest.mark.parametrize("drift", [{"status": "exited"}, {"health": "unhealthy"}, {"release": 3}])
+def test_what_does_not_run_is_started_in_place(drift):
+    found = container.comparison([IN_EDGE], in_slot(**drift), POLICY, SLOTTED)
+    assert found["release"] == []
+    assert [change["name"] for change in found["changes"]] == ["shop-web-green"]
+
+
+def test_phases_part_what_must_not_run_twice():
+    specs = [SPEC, {**SPEC, "name": "shop-beat", "exclusive": True}]
+    empty = {**host(), "containers": {}}
+    names = {
+        phase: [step["name"] for step in container.plan(specs, empty, POLICY, {**SLOTTED, "phase": phase})]
+        for phase in ("beside", "exclusive", "")
+    }
+    assert names == {
+        "beside": ["shop-web-green"],
+        "exclusive": ["shop-beat-green"],
+        "": ["shop-web-green", "shop-beat-green"],
+    }
+
+
+def test_only_containers_of_the_slot_are_surplus():
+    observation = in_slot()
+    observation["containers"]["shop-old-green"] = {"stack": "shop", "role": "web", "slot": "green"}
+    observation["containers"]["shop-web-blue"] = {"stack": "shop", "role": "web", "slot": "blue"}
+    observation["containers"]["shop-web"] = {"stack": "shop", "role": "web", "slot": ""}
+    assert container.surplus([IN_EDGE], observation, SLOTTED) == ["shop-old-green"]
+
+
+RELOADING = {**SPEC, "reload": {"command": ["reload"], "paths": ["config/*"]}}
+
+
+def reloading(note=True):
+    observation = host(RELOADING, id="abc")
+    if note:
+        text = container.loaded_note(RELOADING, {"id": "abc"})
+        path = container.loaded_path("/srv/shop", "shop-web") + "/sha256"
+        observation["files"][path] = {"sha256": hashlib.sha256(text.encode()).hexdigest()}
+    return observation
+
+
+def test_a_changed_file_that_can_be_reloaded_replaces_nothing():
+    assert plan(reloading(), RELOADING) == []
+    (step,) = plan(reloading(), {**RELOADING, "files": {"app.conf": "y\n"}})
+    assert (step["cause"], step["command"], step["reasons"]) == ("reload", ["reload"], ["config/app.conf changed"])
+    (change,) = container.changes([{**RELOADING, "files": {"app.conf": "y\n"}}], reloading(), POLICY, SETTINGS)
+    assert change["run"] == []
+
+
+def test_files_that_were_rendered_and_not_loaded_are_loaded_by_the_next_run():
+    (step,) = plan(reloading(note=False), RELOADING)
+    assert step["reasons"] == ["has not loaded its files"]
+    (directory,) = container.loaded([RELOADING], reloading(), SETTINGS, ["shop-web"])
+    assert directory["path"] == "/srv/shop/shop-web/state/loaded"
+
+
+def test_a_changed_secret_still_replaces_what_reloads_only_its_configuration():
+    (step,) = plan(reloading(), {**RELOADING, "secrets": {"key": "other"}})
+    assert step["cause"] == "specification"

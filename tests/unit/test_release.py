@@ -1,0 +1,197 @@
+"""Releases over a fleet, decided from observations."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.broadcast.stack.plugins.module_utils import release
+
+SLOTS = ["blue", "green", "amber"]
+
+
+def record(number, slot, **fields):
+    return {
+        "number": number,
+        "origin": number,
+        "kind": "release",
+        "slot": slot,
+        "image": f"shop/django:{number}",
+        "started_at": f"2026-11-24T10:00:{number:02d}Z",
+        "result": "succeeded",
+        **fields,
+    }
+
+
+def container(slot="", number=0, role="django_web", status="running", exclusive=False):
+    return {
+        "stack": "shop",
+        "role": role,
+        "slot": slot,
+        "release": number,
+        "status": status,
+        "exclusive": exclusive,
+        "image": f"shop/django:{number}",
+        "image_id": f"sha256:{number}",
+    }
+
+
+def host(current=None, journal=(), containers=None):
+    return {"release": {"current": current, "journal": list(journal)}, "containers": containers or {}, "images": {}}
+
+
+def plan(*reasons):
+    return [{"release": list(reasons)}]
+
+
+def test_the_first_release_takes_the_first_slot():
+    found = release.decide(SLOTS, {"a": host()}, {"a": plan()}, "shop")
+    assert (found["due"], found["number"], found["origin"], found["slot"]) == (True, 1, 1, "blue")
+    assert found["previous"] is None
+
+
+def test_nothing_is_released_when_nothing_differs():
+    found = release.decide(SLOTS, {"a": host(record(4, "green"))}, {"a": plan()}, "shop")
+    assert (found["due"], found["number"], found["slot"]) == (False, 4, "green")
+
+
+def test_without_slots_there_is_no_release():
+    found = release.decide([], {"a": host()}, {"a": plan("a difference")}, "shop")
+    assert (found["due"], found["slot"], found["origin"]) == (False, "", 0)
+
+
+def test_hosts_whose_application_was_not_planned_release_nothing():
+    """`--tags postgres` plans no application."""
+    assert release.decide(SLOTS, {"a": host()}, {"a": []}, "shop")["due"] is False
+
+
+def test_a_difference_on_one_host_releases_on_all_into_an_empty_slot():
+    observations = {
+        "a": host(record(1, "blue"), containers={"shop-web-blue": container("blue", 1)}),
+        "b": host(record(1, "blue"), containers={"shop-web-blue": container("blue", 1)}),
+    }
+    found = release.decide(SLOTS, observations, {"a": plan(), "b": plan("image 2 instead of 1")}, "shop")
+    assert (found["due"], found["number"], found["slot"]) == (True, 2, "green")
+    assert found["reasons"] == {"b": ["image 2 instead of 1"]}
+
+
+def test_an_interrupted_release_is_taken_up_in_its_slot():
+    containers = {"shop-web-blue": container("blue", 3), "shop-web-amber": container("amber", 4)}
+    found = release.decide(SLOTS, {"a": host(record(3, "blue"), containers=containers)}, {"a": plan("x")}, "shop")
+    assert (found["number"], found["slot"]) == (4, "amber")
+
+
+def test_a_full_set_of_slots_gives_up_the_oldest_release():
+    containers = {f"shop-web-{slot}": container(slot, number) for slot, number in zip(SLOTS, (6, 4, 5), strict=True)}
+    found = release.decide(SLOTS, {"a": host(record(6, "blue"), containers=containers)}, {"a": plan("x")}, "shop")
+    assert found["slot"] == "green"
+
+
+def test_one_slot_is_too_few():
+    with pytest.raises(release.ReleaseError, match="stack_release_slots"):
+        release.decide(["blue"], {"a": host(record(1, "blue"))}, {"a": plan("x")}, "shop")
+
+
+def test_the_newest_record_of_any_host_is_the_live_one():
+    """The edges switched before the first of them was written."""
+    observations = {"a": host(record(7, "green")), "b": host(record(6, "blue")), "c": host()}
+    assert release.live_record(observations)["number"] == 7
+
+
+def test_a_finished_record_wins_over_one_that_a_host_has_as_running():
+    observations = {
+        "a": host(journal=[record(2, "green", result="running")]),
+        "b": host(journal=[record(1, "blue"), record(2, "green", result="failed")]),
+    }
+    assert [entry["result"] for entry in release.journal(observations)] == ["succeeded", "failed"]
+
+
+@pytest.fixture
+def kept():
+    journal = [record(1, "blue"), record(2, "green"), record(3, "amber"), record(4, "blue")]
+    containers = {
+        "shop-web-blue": container("blue", 4),
+        "shop-web-green": container("green", 2, status="exited"),
+        "shop-web-amber": container("amber", 3, status="exited"),
+    }
+    return {name: host(journal[-1], journal, containers) for name in ("a", "b")}
+
+
+def test_a_rollback_goes_to_the_release_before(kept):
+    found = release.rollback(SLOTS, kept, "shop", ["a", "b"])
+    assert (found["slot"], found["origin"], found["number"], found["target"]["number"]) == ("amber", 3, 5, 3)
+    assert found["due"] is True
+
+
+def test_a_rollback_goes_to_the_release_that_is_named(kept):
+    assert release.rollback(SLOTS, kept, "shop", ["a", "b"], 2)["slot"] == "green"
+
+
+@pytest.mark.parametrize(("wanted", "message"), [(1, "kept are: 2 .*, 3"), (4, "live already"), (9, "not kept")])
+def test_a_rollback_to_what_is_not_there_is_refused(kept, wanted, message):
+    with pytest.raises(release.ReleaseError, match=message):
+        release.rollback(SLOTS, kept, "shop", ["a", "b"], wanted)
+
+
+def test_a_release_that_one_host_lacks_is_not_gone_back_to(kept):
+    del kept["b"]["containers"]["shop-web-amber"]
+    assert release.rollback(SLOTS, kept, "shop", ["a", "b"])["origin"] == 2
+
+
+def test_a_second_rollback_goes_further_back_and_not_to_and_fro(kept):
+    live = record(5, "amber", kind="rollback", origin=3)
+    for observation in kept.values():
+        observation["release"]["current"] = live
+        observation["release"]["journal"].append(live)
+    assert release.rollback(SLOTS, kept, "shop", ["a", "b"])["origin"] == 2
+
+
+def test_without_a_release_there_is_no_rollback():
+    with pytest.raises(release.ReleaseError, match="nothing was released"):
+        release.rollback(SLOTS, {"a": host()}, "shop", ["a"])
+
+
+def test_what_runs_in_other_slots_is_stopped_and_what_has_none_is_removed():
+    observation = host(
+        containers={
+            "shop-web-blue": container("blue", 1),
+            "shop-web-green": container("green", 2),
+            "shop-web-amber": container("amber", 0, status="exited"),
+            "shop-web": container(),
+            "shop-mail-blue": container("blue", 1, exclusive=True),
+            "shop-worker-blue": container("blue", 1, role="celery_worker"),
+        }
+    )
+    found = release.retired(observation, "shop", "django_web", "green")
+    assert found == {"stop": ["shop-mail-blue", "shop-web-blue"], "remove": ["shop-web"]}
+    exclusive = release.retired(observation, "shop", "django_web", "green", exclusive=True)
+    assert exclusive["stop"] == ["shop-mail-blue"]
+
+
+def test_a_failed_release_leaves_only_what_is_in_its_slot():
+    observation = host(containers={"shop-web-blue": container("blue", 1), "shop-web-green": container("green", 2)})
+    assert release.discarded(observation, "shop", ["django_web"], "green") == ["shop-web-green"]
+
+
+def test_images_of_kept_containers_and_wanted_ones_stay():
+    observation = host(containers={"shop-web-blue": container("blue", 1)})
+    observation["images"] = {
+        "shop/django:1": {"id": "sha256:1"},
+        "shop/django:0": {"id": "sha256:0"},
+        "shop/nginx:5": {"id": "sha256:5"},
+        "other/django:0": {"id": "sha256:0"},
+    }
+    assert release.stale_images(observation, "shop", ["shop/nginx:5"]) == ["shop/django:0"]
+
+
+def test_a_plan_names_host_role_container_and_reason():
+    plans = {
+        "a": {
+            "postgres": {
+                "steps": [],
+                "changes": [{"name": "shop-db", "action": "replace", "stateful": True, "reasons": ["memory"]}],
+            },
+            "images": {"steps": ["deliver shop/django:2"], "changes": []},
+        }
+    }
+    first, second = release.summary(plans)
+    assert first.startswith("a: postgres: replace shop-db (holds data")
+    assert second == "a: images: deliver shop/django:2"
