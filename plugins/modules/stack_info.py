@@ -114,16 +114,15 @@ volumes:
 import glob
 import hashlib
 import http.client
-import json
 import os
 import re
 import shutil
 import socket
 import struct
 import time
-import urllib.parse
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError
 
 LABEL_PREFIX = "broadcast.stack."
 # Folder below the root with the state of releases, and how many records of it a run needs.
@@ -131,46 +130,6 @@ RELEASES = ".release"
 JOURNAL_RECORDS = 30
 # Linux: enum TCP_LISTEN in include/net/tcp_states.h
 TCP_LISTEN = "0A"
-
-
-class EngineError(Exception):
-    """The Engine answered with an error."""
-
-
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over the Engine's Unix socket."""
-
-    def __init__(self, path, timeout=30):
-        super().__init__("docker", timeout=timeout)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-class Engine:
-    """The few read-only calls of the Docker Engine API that an observation needs."""
-
-    def __init__(self, url):
-        scheme, _sep, path = url.partition("://")
-        if scheme != "unix":
-            raise EngineError("only unix:// sockets can be observed, not %s" % url)
-        self.path = path
-        self.connection = UnixConnection(path)
-
-    def raw(self, path, **query):
-        target = path + ("?" + urllib.parse.urlencode(query) if query else "")
-        self.connection.request("GET", target)
-        response = self.connection.getresponse()
-        body = response.read()
-        if response.status >= 400:
-            raise EngineError("%s: %s" % (response.status, body.decode(errors="replace")[:200]))
-        return body
-
-    def get(self, path, **query):
-        return json.loads(self.raw(path, **query))
 
 
 def file_state(path):

@@ -1,0 +1,220 @@
+"""Stopping containers of an Engine that is played here."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socketserver
+import threading
+import time
+import urllib.parse
+
+import pytest
+from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError
+from ansible_collections.broadcast.stack.plugins.modules import containers_stop
+
+
+def container(running=True, ends_after=0.0, exit_code=0, timeout=None, **others):
+    return {
+        "running": running,
+        "ends_after": ends_after,
+        "exit_code": exit_code,
+        "config": {} if timeout is None else {"StopTimeout": timeout},
+        **others,
+    }
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Answers as the Engine does."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, status, body=None):
+        data = json.dumps(body).encode() if body is not None else b""
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def found(self):
+        url = urllib.parse.urlsplit(self.path)
+        self.query = dict(urllib.parse.parse_qsl(url.query))
+        name = url.path.split("/")[2]
+        self.server.calls.append((self.command, url.path, self.query))
+        # By the beginning of the id as well.
+        for known, state in self.server.containers.items():
+            if name == known or ("id-" + known).startswith(name):
+                return known, state
+        self.answer(404, {"message": "No such container: " + name})
+        return None, None
+
+    def do_GET(self):
+        name, state = self.found()
+        if state:
+            shown = {"Running": state["running"], "ExitCode": state["exit_code"]}
+            self.answer(200, {"Id": "id-" + name, "Name": "/" + name, "State": shown, "Config": state["config"]})
+
+    def do_POST(self):
+        name, state = self.found()
+        if not state:
+            return
+        if state.get("broken"):
+            self.answer(500, {"message": "cannot stop container"})
+            return
+        grace, was_running = float(self.query["t"]), state["running"]
+        killed = was_running and state["ends_after"] > grace >= 0
+        time.sleep(min(state["ends_after"], grace) if killed else state["ends_after"])
+        state["running"] = False
+        if killed:
+            state["exit_code"] = 137
+        if state.get("removes_itself"):
+            del self.server.containers[name]
+        self.answer(204 if was_running else 304)
+
+    def do_DELETE(self):
+        name, state = self.found()
+        if state:
+            if state.get("being_removed", 0):
+                state["being_removed"] -= 1
+                self.answer(409, {"message": "removal of container is already in progress"})
+                return
+            del self.server.containers[name]
+            self.answer(204)
+
+    def log_message(self, *_arguments):
+        pass
+
+    def address_string(self):
+        return "socket"
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """An Engine's socket."""
+
+    daemon_threads = True
+
+    def __init__(self, path, containers):
+        super().__init__(path, Handler)
+        self.containers, self.calls = containers, []
+
+
+@pytest.fixture
+def engine(tmp_path):
+    servers = []
+
+    def start(**containers):
+        server = Server(
+            str(tmp_path / "docker.sock"), {name.replace("_", "-"): one for name, one in containers.items()}
+        )
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def stop(engine, *names, extra_seconds=0, remove=False, check_mode=False):
+    return containers_stop.stop_all(names, "unix://" + engine.server_address, extra_seconds, remove, check_mode)
+
+
+def test_containers_are_stopped_at_once_each_with_its_own_grace(engine):
+    server = engine(
+        web=container(ends_after=0.6), worker=container(ends_after=0.6, timeout=300), slow=container(ends_after=0.6)
+    )
+    begun = time.monotonic()
+    results, missing, errors = stop(server, "web", "worker", "slow", "web")
+    assert time.monotonic() - begun < 3 * 0.6
+    assert (missing, errors) == ([], {})
+    assert list(results) == ["web", "worker", "slow"]
+    assert results["web"]["seconds"] >= 0.6
+    assert not any(one["killed"] for one in results.values())
+    graces = {path: query["t"] for method, path, query in server.calls if method == "POST"}
+    assert graces == {
+        "/containers/id-web/stop": "10",
+        "/containers/id-worker/stop": "300",
+        "/containers/id-slow/stop": "10",
+    }
+
+
+def test_one_that_does_not_end_within_its_grace_is_reported_as_killed(engine):
+    server = engine(stubborn=container(ends_after=60, timeout=1), own=container(exit_code=137, timeout=5))
+    results, missing, errors = stop(server, "stubborn", "own")
+    assert results["stubborn"] == {
+        **results["stubborn"],
+        "was_running": True,
+        "killed": True,
+        "exit_code": 137,
+        "grace": 1,
+    }
+    # It ended in time, with the same exit code.
+    assert results["own"]["killed"] is False
+    text = containers_stop.sentence(results, missing, errors)
+    assert "stubborn was killed, since it had not ended 1 s after its stop signal" in text
+    assert "own stopped in 0.0 s (exit code 137)" in text
+
+
+def test_extra_seconds_prolong_the_grace_but_not_one_without_end(engine):
+    server = engine(web=container(timeout=1), patient=container(timeout=-1))
+    results, _missing, _errors = stop(server, "web", "patient", extra_seconds=5)
+    assert (results["web"]["grace"], results["patient"]["grace"]) == (6, -1)
+
+
+def test_missing_and_stopped_containers_are_fine(engine):
+    server = engine(old=container(running=False, exit_code=3))
+    results, missing, errors = stop(server, "old", "absent")
+    assert (missing, errors) == (["absent"], {})
+    assert results["old"]["was_running"] is False
+    assert results["old"]["exit_code"] == 3
+    assert containers_stop.sentence(results, missing, errors) == "old was not running; absent does not exist."
+    assert stop(server) == ({}, [], {})
+
+
+def test_a_name_that_begins_another_containers_id_is_missing(engine):
+    server = engine(web=container())
+    assert stop(server, "id")[1] == ["id"]
+    assert server.containers["web"]["running"]
+
+
+def test_containers_are_removed_on_request(engine):
+    server = engine(web=container(), old=container(running=False), going=container(being_removed=2), kept=container())
+    results, _missing, _errors = stop(server, "web", "old", "going", remove=True)
+    assert all(one["removed"] for one in results.values())
+    assert list(server.containers) == ["kept"]
+
+
+def test_one_that_removes_itself_when_it_ends_is_fine(engine):
+    server = engine(once=container(removes_itself=True))
+    results, _missing, errors = stop(server, "once", remove=True)
+    assert errors == {}
+    assert results["once"] == {**results["once"], "removed": True, "exit_code": None, "killed": False}
+
+
+def test_check_mode_stops_nothing(engine):
+    server = engine(web=container(timeout=30))
+    results, missing, errors = stop(server, "web", "absent", remove=True, check_mode=True)
+    assert results["web"]["was_running"]
+    assert containers_stop.sentence(results, missing, errors).startswith("web would be stopped within 30 s; absent")
+    assert {method for method, _path, _query in server.calls} == {"GET"}
+
+
+def test_an_error_does_not_keep_the_others_from_being_stopped(engine):
+    server = engine(broken=container(broken=True), web=container())
+    results, missing, errors = stop(server, "broken", "web")
+    assert list(results) == ["web"]
+    assert "cannot stop container" in errors["broken"]
+    assert "broken could not be stopped: 500" in containers_stop.sentence(results, missing, errors)
+
+
+def test_an_engine_that_cannot_be_reached_is_named(tmp_path):
+    errors = containers_stop.stop_all(["web"], "unix://%s/absent.sock" % tmp_path, 0, False, False)[2]
+    assert "No such file" in errors["web"]
+
+
+def test_statuses_of_errors_can_be_told_apart(engine):
+    server = engine()
+    with pytest.raises(EngineError, match=r"^404") as caught:
+        Engine("unix://" + server.server_address).get("/containers/absent/json")
+    assert caught.value.status == 404
