@@ -114,6 +114,7 @@ volumes:
 import glob
 import hashlib
 import http.client
+import json
 import os
 import re
 import shutil
