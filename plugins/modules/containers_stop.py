@@ -76,7 +76,8 @@ DEFAULT_GRACE = 10
 ANSWER_SECONDS = 60
 # 128 + SIGKILL
 KILLED = 137
-MISSING, BEING_REMOVED = 404, 409
+MISSING = 404
+BEING_REMOVED = 409
 
 
 def grace_of(detail, extra):
@@ -124,7 +125,7 @@ def stop(docker_host, name, extra_seconds, with_remove, check_mode):
         return {**result, "seconds": None, "killed": None} if running else result
     engine = Engine(docker_host, timeout=grace + ANSWER_SECONDS if grace >= 0 else None)
     begun = time.monotonic()
-    # Also for one that does not run: it may be between two restarts, or must not be started by the Engine any more.
+    # Also for one that does not run: it may be between two restarts.
     try:
         engine.request("POST", "/containers/%s/stop" % identity, t=grace)
         result["seconds"] = round(time.monotonic() - begun, 2) if running else 0.0
