@@ -11,9 +11,11 @@ class FilterModule:
 
     def filters(self):
         return {
+            "fleet_upstreams": release.fleet_upstreams,
             "release_discarded": release.discarded,
             "release_kept": release.kept_containers,
             "release_record": release.record,
             "release_retired": release.retired,
             "release_stale_images": release.stale_images,
+            "slot_upstreams": release.slot_upstreams,
         }

@@ -79,6 +79,10 @@ files:
   description: Absolute path to sha256 (null when unreadable), mode, uid and gid.
   returned: always
   type: dict
+links:
+  description: Path to target of the symbolic links below O(root).
+  returned: always
+  type: dict
 environments:
   description: Container name to the text of its env file.
   returned: always
@@ -160,6 +164,12 @@ def environment_texts(root, files):
             except OSError:
                 continue
     return texts
+
+
+def links_state(root):
+    """Path to target of the symbolic links below the root."""
+    paths = [os.path.join(folder, name) for folder, dirs, names in os.walk(root) for name in dirs + names]
+    return {path: os.readlink(path) for path in paths if os.path.islink(path)}
 
 
 def release_state(root):
@@ -347,6 +357,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts)
             "routes": routes(),
         },
         "files": files_state(root, paths),
+        "links": links_state(root),
         "environments": {},
         "release": release_state(root),
         "containers": {},
