@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from ansible_collections.broadcast.stack.plugins.module_utils.fleet import numbered
+
 
 class AccessError(ValueError):
     """A use of a service that does not exist."""
@@ -22,14 +24,19 @@ def database_access(database: dict, user: str, password: str) -> dict:
         "password": password,
         "url": "postgresql://%s:%s@%s:%d/%s" % (quote(user, safe=""), quote(password, safe=""), host, port, name),
         "passfile": ":".join(escaped),
+        # In the words of libpq, which also reads them from PGSSLMODE and PGSSLROOTCERT; empty on a single host.
+        "sslmode": database.get("sslmode", ""),
+        "sslrootcert": database.get("sslrootcert", ""),
     }
 
 
-def redis_access(uses: dict, prefix: str, instances: dict) -> dict:
-    """For each use {host, port, database, user, password, url}.
+def redis_access(uses: dict, prefix: str, instances: dict, fleet: dict | None = None) -> dict:
+    """For each use {host, port, database, user, password, url, tls, ca}.
 
-    uses: name to instance and database (number). prefix, instances: as the role redis takes them.
+    uses: name to instance and database (number). prefix, instances: as the role redis takes them. fleet: {host, port
+    (of the first instance), ca (path)} where they are reached over the network between hosts, with TLS.
     """
+    ports = numbered(instances, fleet["port"]) if fleet else {}
     found = {}
     for use, wanted in uses.items():
         instance, database = wanted.get("instance") or use, int(wanted.get("database", 0))
@@ -38,13 +45,21 @@ def redis_access(uses: dict, prefix: str, instances: dict) -> dict:
                 "backend_redis_uses.%s: there is no instance %s in redis_instances; choose from %s"
                 % (use, instance, ", ".join(instances))
             )
-        host, password = "%s-%s" % (prefix, instance), instances[instance]["password"]
+        password = instances[instance]["password"]
+        host = fleet["host"] if fleet else "%s-%s" % (prefix, instance)
+        port = ports.get(instance, 6379)
+        url = "%s:%s@%s:%d/%d" % ("app", quote(password, safe=""), host, port, database)
         found[use] = {
             "host": host,
-            "port": 6379,
+            "port": port,
             "database": database,
             "user": "app",
             "password": password,
-            "url": "redis://app:%s@%s:6379/%d" % (quote(password, safe=""), host, database),
+            # Read by redis-py, by kombu for Celery, and by what is built on them.
+            "url": "rediss://%s?ssl_cert_reqs=required&ssl_ca_certs=%s" % (url, fleet["ca"])
+            if fleet
+            else "redis://" + url,
+            "tls": bool(fleet),
+            "ca": fleet["ca"] if fleet else "",
         }
     return found

@@ -393,10 +393,10 @@ def group_problems(
         if limit and len(hosts) > limit:
             text = "has %d hosts where %d can serve" % (len(hosts), limit)
             problems.append(Problem("group %s" % name, text, "keep one", value=", ".join(hosts)))
-    placed = sorted({host for name in known for host in groups.get(name, [])})
-    if len(placed) > 1:
-        text = "spread the stack over %d hosts, whose services could not reach each other" % len(placed)
-        problems.append(Problem("groups", text, "name the same host in every group", value=", ".join(placed)))
+    apart = sorted(set(groups.get("backups", [])) - set(groups.get("postgres", [])))
+    if apart and groups.get("postgres"):
+        text = "is not a host of postgres, whose volumes it reads"
+        problems.append(Problem("group backups", text, "name the host of the group postgres", value=", ".join(apart)))
     grouped = {host for name, hosts in groups.items() if name not in ("all", "ungrouped") for host in hosts}
     for host in groups.get("all", []):
         if host not in grouped:

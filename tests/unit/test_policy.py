@@ -9,6 +9,7 @@ import pytest
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from ansible_collections.broadcast.stack.plugins.module_utils import container
 
@@ -56,7 +57,8 @@ def templated(environment: str, role: str, expression: str) -> list[dict]:
     loader = DataLoader()
     inventory = InventoryManager(loader, sources=[str(ROOT / "inventories" / environment / "hosts.yml")])
     host = inventory.get_hosts()[0]
-    variables = VariableManager(loader, inventory).get_vars(host=host)
+    manager = VariableManager(loader, inventory)
+    variables = {**manager.get_vars(host=host), "hostvars": HostVars(inventory, manager, loader)}
     folder = ROOT / "roles" / role
 
     def load(path: Path) -> dict:
@@ -138,9 +140,12 @@ def test_one_off_containers_keep_the_policy(role):
 
 
 @pytest.mark.parametrize(("environment", "role"), [item for item in LONG_LIVED if item[0] != "dev"])
-def test_outside_development_only_the_edge_publishes_ports(environment, role):
+def test_outside_development_only_the_edge_publishes_ports_to_all(environment, role):
+    """Between the hosts of a fleet ports are bound to the private address, behind the firewall."""
     for spec in templated(environment, role, SPECIFICATIONS[role]):
-        assert role == "nginx_tls" or not spec.get("published_ports"), spec["name"]
+        ports = spec.get("published_ports") or []
+        private = environment == "prod" and all(port.startswith("192.0.2.") for port in ports)
+        assert role == "nginx_tls" or not ports or private, spec["name"]
 
 
 @pytest.mark.parametrize("role", SPECIFICATIONS)

@@ -362,7 +362,6 @@ MISTAKES = [
     ("hosts", r"far: is unreachable: .*Connection refused"),
     ("hosts", r"group edge: has no host"),
     ("hosts", r"group postgres = far, localhost: has 2 hosts where 1 can serve"),
-    ("hosts", r"groups = far, localhost: spread the stack over 2 hosts.*; name the same host in every group"),
     ("hosts", r"alone: is in no group; put it into one of postgres, redis, web, worker, edge, backups"),
     ("context", r"backend_requirements = requirements/none.txt .*: no such file in backend_context"),
     ("context", r"backend_domains = \[\] .*: empty"),
