@@ -7,9 +7,9 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.broadcast.stack.plugins.module_utils import access
 
 
-def redis_access(uses, prefix, instances):
+def redis_access(uses, prefix, instances, fleet=None):
     try:
-        return access.redis_access(uses, prefix, instances)
+        return access.redis_access(uses, prefix, instances, fleet)
     except access.AccessError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -11,10 +11,11 @@ class AccessError(ValueError):
 
 
 def database_access(database: dict, user: str, password: str) -> dict:
-    """{host, port, name} with user, password, url and passfile (the content of a libpq password file)."""
+    """{host, port, name, ...} with user, password, url and passfile (the content of a libpq password file)."""
     host, port, name = database["host"], int(database["port"]), database["name"]
     escaped = [str(part).replace("\\", "\\\\").replace(":", "\\:") for part in (host, port, "*", user, password)]
     return {
+        **database,
         "host": host,
         "port": port,
         "name": name,
@@ -25,10 +26,11 @@ def database_access(database: dict, user: str, password: str) -> dict:
     }
 
 
-def redis_access(uses: dict, prefix: str, instances: dict) -> dict:
-    """For each use {host, port, database, user, password, url}.
+def redis_access(uses: dict, prefix: str, instances: dict, fleet: dict | None = None) -> dict:
+    """For each use {host, port, database, user, password, tls, ca, url}.
 
-    uses: name to instance and database (number). prefix, instances: as the role redis takes them.
+    uses: name to instance and database (number). prefix, instances: as the role redis takes them. fleet: where they are
+    reached by TLS: {host, ports (of instances), ca (path of the authority in the clients' containers)}.
     """
     found = {}
     for use, wanted in uses.items():
@@ -38,13 +40,19 @@ def redis_access(uses: dict, prefix: str, instances: dict) -> dict:
                 "backend_redis_uses.%s: there is no instance %s in redis_instances; choose from %s"
                 % (use, instance, ", ".join(instances))
             )
-        host, password = "%s-%s" % (prefix, instance), instances[instance]["password"]
+        password = instances[instance]["password"]
+        host, port, scheme, query, ca = "%s-%s" % (prefix, instance), 6379, "redis", "", ""
+        if fleet:
+            host, port, ca = fleet["host"], int(fleet["ports"][instance]), fleet["ca"]
+            scheme, query = "rediss", "?ssl_cert_reqs=required&ssl_ca_certs=%s" % ca
         found[use] = {
             "host": host,
-            "port": 6379,
+            "port": port,
             "database": database,
             "user": "app",
             "password": password,
-            "url": "redis://app:%s@%s:6379/%d" % (quote(password, safe=""), host, database),
+            "tls": bool(fleet),
+            "ca": ca,
+            "url": "%s://app:%s@%s:%d/%d%s" % (scheme, quote(password, safe=""), host, port, database, query),
         }
     return found

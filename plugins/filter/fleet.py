@@ -1,0 +1,17 @@
+# MIT License (see LICENSE)
+"""Filters of the wiring; the functions behind them are documented in module_utils/fleet.py."""
+
+from __future__ import annotations
+
+from ansible_collections.broadcast.stack.plugins.module_utils import fleet
+
+
+class FilterModule:
+    """What hosts of a fleet offer each other."""
+
+    def filters(self):
+        return {
+            "fleet_firewall": fleet.firewall,
+            "fleet_redis_services": fleet.redis_services,
+            "fleet_web_services": fleet.web_services,
+        }
