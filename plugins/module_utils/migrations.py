@@ -1,8 +1,8 @@
 # MIT License (see LICENSE)
 """What releases did to the schema, from what the release commands print and what the journal holds of it.
 
-The program of the release (roles/django_web/files/release.py) ends with a line C(RELEASE-RESULT) and JSON: applied (list
-of {app, name, breaking, declared}), heads (app to the last applied migration) and restore_point (name or empty).
+The program of the release (roles/django_web/files/release.py) ends with a line C(RELEASE-RESULT) and JSON: applied
+(list of {app, name, breaking, declared}), heads (app to the last applied migration), restore_point (name or empty).
 """
 
 from __future__ import annotations
