@@ -32,6 +32,7 @@ from pathlib import Path
 NOTES = Path("/srv/releases")
 # What a command that took too long has left to end by itself.
 KILL_SECONDS = 10
+GATE = {"lock_seconds": 60, "lock_timeout_ms": 5000, "maintenance_window": False, "restore_point": ""}
 MIGRATIONS = Path(__file__).with_name("migrations.py")
 INSPECT_SECONDS = 300
 RESULT = "RELEASE-RESULT "
@@ -275,7 +276,7 @@ def main(path: str) -> int:
     code = 0
     try:
         if release.get("gate"):
-            run_gated(release["commands"], release["gate"], result)
+            run_gated(release["commands"], {**GATE, **release["gate"]}, result)
         else:
             run_all(release["commands"])
         if release["static"]:
