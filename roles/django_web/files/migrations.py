@@ -350,13 +350,13 @@ def restore_point(own, name: str) -> dict:
     from django.db import Error
 
     try:
+        create_restore_point(own, name)
+    except Error as error:
         try:
-            create_restore_point(own, name)
-        except Error:
             with contextlib.closing(connect(own, "postgres")) as other:
                 create_restore_point(other, name)
-    except Error as error:
-        return {"restore_point": "", "note": f"no restore point {name}: {first_line(error)}"}
+        except Error:
+            return {"restore_point": "", "note": f"no restore point {name}: {first_line(error)}"}
     return {"restore_point": name}
 
 
