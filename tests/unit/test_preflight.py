@@ -210,7 +210,7 @@ def test_a_line_has_variable_value_place_and_remedy() -> None:
 GROUPS = {
     "postgres": {"required": True, "hosts_max": 1},
     "web": {"required": True},
-    "backups": {"advice": "no backups"},
+    "backups": {"advice": "no backups", "beside": "postgres"},
 }
 
 
@@ -220,9 +220,44 @@ def test_groups_unknown_empty_crowded_and_hosts_without_one() -> None:
     assert "group wbe: unknown; did you mean web?" in text
     assert "group web: has no host" in text
     assert "group postgres = a, b: has 2 hosts where 1 can serve" in text
-    assert "groups = a, b: spread the stack over 2 hosts" in text
     assert "c: is in no group" in text
     assert [problem.text for problem in preflight.group_problems(groups, GROUPS) if problem.warning] == ["has no host"]
+
+
+def test_backups_run_beside_the_database() -> None:
+    groups = {"all": ["a", "b"], "postgres": ["a"], "web": ["b"], "backups": ["b"]}
+    text = lines(preflight.group_problems(groups, GROUPS))
+    assert "group backups = b: is not on the host of postgres, with which it shares volumes; move it to a" in text
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("10.0.0.1", ""),
+        ("app1.example.org", "not an IPv4 address"),
+        ("fd00::1", "not an IPv4 address"),
+        ("127.0.0.1", "not an IPv4 address at which other hosts reach this one"),
+        ("10.0.0.2", "is the address of db as well"),
+        ("10.0.0.9", "is none of the host's own addresses, which are 10.0.0.1, 192.168.0.1"),
+    ],
+)
+def test_a_private_address_is_one_of_the_hosts_own(address, text) -> None:
+    found = preflight.private_address_problems(address, {"db": "10.0.0.2"}, ["10.0.0.1", "192.168.0.1"])
+    assert text in lines(found)
+    assert bool(found) == bool(text)
+
+
+def test_an_unknown_host_may_have_any_address() -> None:
+    assert preflight.private_address_problems("10.0.0.1", {}, []) == []
+
+
+def test_local_volumes_on_several_hosts_are_told() -> None:
+    groups = {"web": ["a", "b"], "worker": ["a"]}
+    (found,) = preflight.shared_volume_problems(groups, ["media"])
+    assert found.warning
+    assert "each of the hosts a, b has files of its own in it" in found.text
+    assert preflight.shared_volume_problems({"web": ["a"], "worker": ["a"]}, ["media"]) == []
+    assert preflight.shared_volume_problems(groups, []) == []
 
 
 def test_groups_of_ones_own_can_be_accepted() -> None:
