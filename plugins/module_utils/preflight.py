@@ -21,6 +21,8 @@ RUNTIME_VARIABLES = frozenset(
     | {"%s_plan" % role for role in ("docker_host", "images", "gateway", "certificates")}
     | {"%s_plan" % role for role in ("postgres", "redis", "django_web", "celery_worker", "nginx_tls", "backups")}
 )
+# Groups whose hosts can stand in for each other.
+SPARE_GROUPS = ("web", "worker", "edge")
 PLACEHOLDERS = frozenset(
     """
     admin changeit default dummy empty example foobar letmein none null password passw0rd placeholder postgres private
@@ -376,7 +378,7 @@ def secret_problems(secrets: t.Mapping[str, str], extra: t.Mapping[str, str], en
 def group_problems(
     groups: t.Mapping[str, t.Sequence[str]], known: t.Mapping[str, t.Mapping[str, t.Any]], extra: t.Collection[str] = ()
 ) -> list[Problem]:
-    """known: group name -> {roles, required (bool), hosts_max (int), beside (group with the same host), advice}."""
+    """known: group name -> {roles, required (bool), hosts_max (int), advice}."""
     problems = []
     for name in sorted(set(groups) - set(known) - set(extra) - {"all", "ungrouped"}):
         advice = suggestion(name, known, 0.6) or "known groups are %s" % ", ".join(known)
@@ -393,11 +395,10 @@ def group_problems(
         if limit and len(hosts) > limit:
             text = "has %d hosts where %d can serve" % (len(hosts), limit)
             problems.append(Problem("group %s" % name, text, "keep one", value=", ".join(hosts)))
-        other = groups.get(group.get("beside", ""), [])
-        if hosts and other and set(hosts) - set(other):
-            remedy = "move it to %s" % ", ".join(other)
-            text = "is not on the host of %s, with which it shares volumes" % group["beside"]
-            problems.append(Problem("group %s" % name, text, remedy, value=", ".join(hosts)))
+    apart = sorted(set(groups.get("backups", [])) - set(groups.get("postgres", [])))
+    if apart and groups.get("postgres"):
+        text = "is not a host of postgres, whose volumes it reads"
+        problems.append(Problem("group backups", text, "name the host of the group postgres", value=", ".join(apart)))
     grouped = {host for name, hosts in groups.items() if name not in ("all", "ungrouped") for host in hosts}
     for host in groups.get("all", []):
         if host not in grouped:
