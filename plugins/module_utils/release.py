@@ -248,7 +248,8 @@ def summary(plans):
         for role, plan in roles.items():
             lines += ["%s: %s: %s" % (host, role, step) for step in plan["steps"]]
             for change in plan["changes"]:
-                held = change["stateful"] and change["action"] != "create"
+                # A reload is not noticed.
+                held = change["stateful"] and change["action"] not in ("create", "reload")
                 flag = " (holds data, which stays; it is away for some seconds)" if held else ""
                 text = "%s %s%s: %s" % (change["action"], change["name"], flag, "; ".join(change["reasons"]))
                 lines.append("%s: %s: %s" % (host, role, text))
