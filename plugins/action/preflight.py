@@ -283,8 +283,19 @@ class ActionModule(ActionBase):
         problems = self.located(host, problems)
         if host.name in play_hosts:
             observed = self.observed_problems(host, options)
+            if self.left_out(host, options):
+                observed = [dataclasses.replace(problem, warning=True) for problem in observed]
             problems += [dataclasses.replace(problem, about_host=True) for problem in observed]
         return [dataclasses.replace(problem, host=host.name) for problem in problems]
+
+    def left_out(self, host: HostVariables, options: dict[str, dict]) -> bool:
+        """Whether the run goes on without a host that cannot be reached: only where others can do the same work."""
+        needed = [name for name in self.known_groups if name not in checks.SPARE_GROUPS]
+        return (
+            bool((host.raw.get("container_observation") or {}).get("unreachable"))
+            and host.get("stack_unreachable_hosts", options) == "leave_out"
+            and not any(host.name in self.inventory_groups.get(name, []) for name in needed)
+        )
 
     def roles_of(self, host: HostVariables) -> list[str]:
         groups = [group for group in self.known_groups if host.name in self.inventory_groups.get(group, [])]

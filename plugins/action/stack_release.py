@@ -16,7 +16,7 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset({"state", "slots", "stack", "hosts", "web_hosts", "plans", "target"})
+    _VALID_ARGS = frozenset({"state", "slots", "stack", "hosts", "web_hosts", "release_hosts", "plans", "target"})
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -27,6 +27,7 @@ class ActionModule(ActionBase):
                 "stack": {"type": "str", "required": True},
                 "hosts": {"type": "list", "elements": "str", "required": True},
                 "web_hosts": {"type": "list", "elements": "str", "default": []},
+                "release_hosts": {"type": "list", "elements": "str", "default": []},
                 "plans": {"type": "list", "elements": "str", "default": []},
                 "target": {"type": "int", "default": 0},
             }
@@ -42,9 +43,22 @@ class ActionModule(ActionBase):
             decision = self.decision(arguments, variables, observations)
         except release.ReleaseError as error:
             return {"failed": True, "msg": str(error)}
+        absent = [
+            name
+            for name in arguments["release_hosts"]
+            if (hostvars.raw_get(name).get("container_observation") or {}).get("unreachable")
+        ]
+        left_out = sorted(set(arguments["release_hosts"]) - set(arguments["hosts"]) - set(absent))
+        if decision["due"] and left_out:
+            return {
+                "failed": True,
+                "msg": "A release is made on all hosts of web, edge and worker or on none, and this run leaves out %s. "
+                "Run it without --limit." % ", ".join(left_out),
+            }
         return {
             "changed": False,
             **decision,
+            "absent": absent,
             "journal": release.journal(observations),
             "actor": "%s@%s" % (getpass.getuser(), socket.gethostname()),
             "started_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -18,7 +18,4 @@ class FilterModule:
     """How an application reaches the services of its stack."""
 
     def filters(self):
-        return {
-            "database_access": access.database_access,
-            "redis_access": redis_access,
-        }
+        return {"database_access": access.database_access, "redis_access": redis_access}

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -30,6 +32,16 @@ options:
     required: true
   names:
     description: Host names that the certificate has to cover.
+    type: list
+    elements: str
+    default: []
+  addresses:
+    description: IP addresses that the certificate has to cover.
+    type: list
+    elements: str
+    default: []
+  usages:
+    description: Extended usages that it has to allow, such as V(serverAuth).
     type: list
     elements: str
     default: []
@@ -73,12 +85,22 @@ def read_chain(text: str) -> list[x509.Certificate]:
         return []
 
 
-def dns_names(certificate: x509.Certificate) -> list[str]:
+def alternative_names(certificate: x509.Certificate, kind: type[x509.GeneralName]) -> list:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
         return []
-    return extension.value.get_values_for_type(x509.DNSName)
+    return extension.value.get_values_for_type(kind)
+
+
+def extended_usages(certificate: x509.Certificate) -> list[str]:
+    """Names of the extended usages, such as serverAuth."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
+    except x509.ExtensionNotFound:
+        return []
+    # The name of an object identifier is public in its text only.
+    return [re.sub(r".*name=(\w+).*", r"\1", str(usage)) for usage in extension.value]
 
 
 def spki(key: object) -> bytes:
@@ -125,6 +147,16 @@ def chain_problems(chain: Sequence[x509.Certificate], issuer_text: str) -> Itera
             yield "the certificate was not signed by this authority"
 
 
+def identity_problems(leaf: x509.Certificate, names: Sequence[str], addresses: Sequence[str]) -> Iterator[str]:
+    present = alternative_names(leaf, x509.DNSName)
+    if missing := [name for name in names if not any(covers(pattern, name) for pattern in present)]:
+        yield f"the certificate is for {', '.join(present) or 'no host name'}, not for {', '.join(missing)}"
+    present = alternative_names(leaf, x509.IPAddress)
+    if missing := [text for text in addresses if ipaddress.ip_address(text) not in present]:
+        listed = ", ".join(map(str, present)) or "no address"
+        yield f"the certificate is for {listed}, not for {', '.join(missing)}"
+
+
 def certificate_problems(
     certificate: str,
     key: str,
@@ -132,6 +164,8 @@ def certificate_problems(
     issuer: str = "",
     days: int = 0,
     now: datetime.datetime | None = None,
+    addresses: Sequence[str] = (),
+    usages: Sequence[str] = (),
 ) -> list[str]:
     """One sentence per reason why the pair cannot be served under the names; now is for tests."""
     chain = read_chain(certificate)
@@ -140,10 +174,9 @@ def certificate_problems(
     leaf = chain[0]
     found = list(key_problems(leaf, key))
     found += time_problems(leaf, days, now or datetime.datetime.now(datetime.UTC))
-    present = dns_names(leaf)
-    missing = [name for name in names if not any(covers(pattern, name) for pattern in present)]
-    if missing:
-        found.append(f"the certificate is for {', '.join(present) or 'no host name'}, not for {', '.join(missing)}")
+    found += identity_problems(leaf, names, addresses)
+    if usages and (missing := sorted(set(usages) - set(extended_usages(leaf)))):
+        found.append(f"the certificate is not for {', '.join(missing)}")
     found += chain_problems(chain, issuer)
     return found
 

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall
+
+MANAGED = "Ansible managed"
 
 
 def network_problems(networks: list[dict], observed: dict[str, dict]) -> list[str]:
@@ -42,8 +47,31 @@ def ipam(network: dict) -> dict:
     return result
 
 
+def firewall_rules(wanted: dict, stack: str, networks: list[dict]) -> str:
+    """docker_host_firewall as text for nft; networks: items of docker_host_networks."""
+    return firewall.rules(stack, wanted, [network["subnet"] for network in networks], MANAGED)
+
+
+def firewall_differs(rules: str, stack: str, observation: dict) -> bool:
+    """Whether the file with the rules or the kernel's table is another one, or there is one without need."""
+    paths = firewall.paths(stack)
+    files, live = observation["files"], observation["host"].get("firewall", "")
+    if not rules:
+        return paths["rules"] in files or bool(live)
+    wished = {"rules": rules, "applied": live}
+    return not live or any(
+        files.get(paths[name], {}).get("sha256") != hashlib.sha256(text.encode()).hexdigest()
+        for name, text in wished.items()
+    )
+
+
 class FilterModule:
-    """Networks of a Docker host."""
+    """Networks and packet filter of a Docker host."""
 
     def filters(self):
-        return {"docker_host_network_problems": network_problems, "docker_host_ipam": ipam}
+        return {
+            "docker_host_firewall_differs": firewall_differs,
+            "docker_host_firewall_rules": firewall_rules,
+            "docker_host_ipam": ipam,
+            "docker_host_network_problems": network_problems,
+        }

@@ -1,5 +1,5 @@
 # MIT License (see LICENSE)
-"""Filters of the wiring between hosts; the functions behind them are documented in module_utils/fleet.py."""
+"""Filters of the wiring; the functions behind them are documented in module_utils/fleet.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from ansible_collections.broadcast.stack.plugins.module_utils import fleet
 
 
 class FilterModule:
-    """Ports, gateway and firewall of a fleet."""
+    """What hosts of a fleet offer each other."""
 
     def filters(self):
-        return {"fleet_firewall": fleet.firewall, "fleet_gateway_services": fleet.gateway_services}
+        return {
+            "fleet_firewall": fleet.firewall,
+            "fleet_redis_services": fleet.redis_services,
+            "fleet_web_services": fleet.web_services,
+        }

@@ -21,6 +21,8 @@ RUNTIME_VARIABLES = frozenset(
     | {"%s_plan" % role for role in ("docker_host", "images", "gateway", "certificates")}
     | {"%s_plan" % role for role in ("postgres", "redis", "django_web", "celery_worker", "nginx_tls", "backups")}
 )
+# Groups whose hosts can stand in for each other.
+SPARE_GROUPS = ("web", "worker", "edge")
 PLACEHOLDERS = frozenset(
     """
     admin changeit default dummy empty example foobar letmein none null password passw0rd placeholder postgres private

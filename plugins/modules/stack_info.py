@@ -82,7 +82,8 @@ engine:
   type: dict
   sample: {installed: true, running: true, version: 26.1.5, api_version: "1.45", driver: overlay2, error: ""}
 host:
-  description: Memory in MiB, processors, Unix time, free MiB of Docker's directory, own uid, listening sockets, routes.
+  description: Memory in MiB, processors, Unix time, free MiB of Docker's directory, own uid, listening sockets, routes,
+    IPv4 addresses, and C(firewall), the digest of the stack's packet filter.
   returned: always
   type: dict
 files:
@@ -145,6 +146,7 @@ import struct
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError, joined
 
 LABEL_PREFIX = "broadcast.stack."
@@ -271,6 +273,24 @@ def routes(table="/proc/net/route"):
     ]
 
 
+def addresses(table="/proc/net/fib_trie"):
+    """IPv4 addresses of the host itself, sorted; those of the loopback network are everybody's."""
+    try:
+        with open(table) as stream:
+            lines = stream.read().split("\n")
+    except OSError:
+        return []
+    found = {
+        above.split()[-1] for above, line in zip(lines, lines[1:], strict=False) if line.strip() == "/32 host LOCAL"
+    }
+    return sorted(address for address in found if not address.startswith("127."))
+
+
+def firewall_state(stack, directory=firewall.DIRECTORY):
+    """Digest of the stack's table in the kernel. Who has no rules in a file has none: most hosts start no program."""
+    return firewall.live(stack) if os.path.exists(firewall.paths(stack, directory)["rules"]) else ""
+
+
 def memory_mb():
     with open("/proc/meminfo") as stream:
         return int(re.search(r"^MemTotal:\s+(\d+) kB", stream.read(), re.M).group(1)) // 1024
@@ -392,8 +412,10 @@ def observe(
             "docker_free_mb": free_mb("/var/lib/docker"),
             "listening": listening(),
             "routes": routes(),
+            "addresses": addresses(),
+            "firewall": firewall_state(stack),
         },
-        "files": files_state(root, paths),
+        "files": files_state(root, [*paths, *firewall.paths(stack).values()]),
         "links": links_state(root),
         "environments": {},
         "answers": {},

@@ -35,6 +35,13 @@ options:
     type: list
     elements: str
     default: []
+  release_hosts:
+    description:
+      - Hosts of the application and its edges. A release is refused when one of them is left out by C(--limit); those
+        that could not be reached are returned.
+    type: list
+    elements: str
+    default: []
   plans:
     description: Variables in which the application's roles registered their plans.
     type: list
@@ -83,6 +90,11 @@ number:
   description: Number of the release in the journal.
   returned: always
   type: int
+absent:
+  description: Hosts of O(release_hosts) that could not be reached.
+  returned: always
+  type: list
+  elements: str
 previous:
   description: Record of the live release, null before the first.
   returned: always

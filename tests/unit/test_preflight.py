@@ -215,14 +215,18 @@ GROUPS = {
 
 
 def test_groups_unknown_empty_crowded_and_hosts_without_one() -> None:
-    groups = {"all": ["a", "b", "c"], "ungrouped": ["c"], "postgres": ["a", "b"], "wbe": ["a"], "backups": ["c"]}
+    groups = {"all": ["a", "b", "c"], "ungrouped": ["c"], "postgres": ["a", "b"], "wbe": ["a"]}
     text = lines(preflight.group_problems(groups, GROUPS))
     assert "group wbe: unknown; did you mean web?" in text
     assert "group web: has no host" in text
     assert "group postgres = a, b: has 2 hosts where 1 can serve" in text
-    assert "group backups = c: is not a host of postgres" in text
     assert "c: is in no group" in text
     assert [problem.text for problem in preflight.group_problems(groups, GROUPS) if problem.warning] == ["has no host"]
+
+
+def test_backups_read_the_volumes_of_their_own_host() -> None:
+    groups = {"all": ["a", "b"], "postgres": ["a"], "web": ["a"], "backups": ["b"]}
+    assert "group backups = b: is not a host of postgres" in lines(preflight.group_problems(groups, GROUPS))
 
 
 def test_groups_of_ones_own_can_be_accepted() -> None:

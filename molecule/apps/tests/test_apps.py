@@ -84,10 +84,20 @@ def articles(host, kind: str) -> list[str]:
 
 
 def containers(host, app: str) -> dict[str, dict]:
-    """Name to what docker inspect says, of the containers of one stack."""
+    """Name to what docker inspect says, of the containers of one stack; those that run without their release slot."""
     names = host.check_output(f"docker ps -aq --filter label=broadcast.stack.name={app}").split()
     found = json.loads(host.check_output("docker inspect " + " ".join(names))) if names else []
-    return {item["Name"].strip("/"): item for item in found}
+    return {service(item) if item["State"]["Running"] else item["Name"].strip("/"): item for item in found}
+
+
+def service(item: dict) -> str:
+    slot = item["Config"]["Labels"].get("broadcast.stack.slot", "")
+    return item["Name"].strip("/").removesuffix(f"-{slot}")
+
+
+def inside(host, app: str, name: str) -> str:
+    """`docker exec` in the live container of a service."""
+    return "docker exec " + containers(host, app)[f"{app}-{name}"]["Id"]
 
 
 def ids(host, app: str) -> dict[str, str]:
@@ -95,10 +105,10 @@ def ids(host, app: str) -> dict[str, str]:
 
 
 def image_users(host, app: str) -> list[str]:
-    """Names of the containers that run the application's image."""
+    """Ids of the containers that run the application's image."""
     found = containers(host, app)
     image = found[f"{app}-web"]["Image"]
-    return [name for name, item in found.items() if item["Image"] == image and item["State"]["Running"]]
+    return [item["Id"] for item in found.values() if item["Image"] == image and item["State"]["Running"]]
 
 
 # All of them ----------------------------------------------------------------------------------------------------------
@@ -132,13 +142,16 @@ def test_every_container_is_healthy_and_unprivileged(host, app):
 @pytest.mark.parametrize("app", APPS)
 def test_no_secret_is_where_others_can_read_it(host, app):
     found = containers(host, app)
-    names, images = " ".join(found), " ".join({item["Image"] for item in found.values()})
+    names, images = (
+        " ".join(item["Id"] for item in found.values()),
+        " ".join({item["Image"] for item in found.values()}),
+    )
     places = {
         "docker inspect": json.dumps(found),
         "docker history": host.check_output(f"for i in {images}; do docker history --no-trunc $i; done"),
         "process arguments": host.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '"),
         "logs": host.check_output(f"for i in {names}; do docker logs $i 2>&1; done"),
-        "the image's /app": host.check_output(f"docker exec {app}-web sh -c 'grep -r canary- /app || :'"),
+        "the image's /app": host.check_output(f"{inside(host, app, 'web')} sh -c 'grep -r canary- /app || :'"),
         "files that others can read": host.check_output(
             # The inventory of ledger gives its configuration to the group of its user as well.
             "find /opt /etc /tmp /root /var/log -xdev -type f -perm /004 -size -1000k -exec cat {} + "
@@ -200,7 +213,7 @@ def test_ledger_releases_again_without_what_must_happen_once(host):
     assert entries(host, "admin") == ["treasurer in /tmp"]
     # By commands that run after the switch, so web was there.
     assert set(entries(host, "announced")) == {"204"}
-    assert host.run("docker exec ledger-web test -e /run/secrets/ledger_admin_password").rc == 1
+    assert host.run(f"{inside(host, 'ledger', 'web')} test -e /run/secrets/ledger_admin_password").rc == 1
 
 
 def test_ledger_reads_a_configuration_that_belongs_to_its_user(host):
@@ -222,7 +235,7 @@ def test_ledger_serves_its_static_files_itself(host):
 def test_ledger_keeps_uploads_in_a_volume_of_its_own_that_is_backed_up(host):
     assert ask(host, "ledger", "/receipts/coffee/", method="PUT", body="two cups")["status"] == 201
     assert ask(host, "ledger", "/receipts/coffee/")["body"] == "two cups"
-    assert host.check_output("docker exec ledger-web stat -c '%a %u:%g' /srv/ledger") == "750 10100:10100"
+    assert host.check_output(f"{inside(host, 'ledger', 'web')} stat -c '%a %u:%g' /srv/ledger") == "750 10100:10100"
     mounts = [mount.get("Name") for mount in containers(host, "ledger")["ledger-backups-volumes"]["Mounts"]]
     assert "ledger-data" in mounts
 
@@ -308,9 +321,9 @@ def test_pulse_streams_and_talks_through_the_edge(host):
 def test_bazaar_is_built_as_its_inventory_says(host):
     code = "import importlib.metadata as m, psycopg2; print(*map(m.version, ('sqlparse', 'wcwidth', 'psycopg2')))"
     # The first of the constraints that the inventory names, the second of those that a requirements file includes.
-    assert host.check_output(f'docker exec bazaar-web python -c "{code}"') == "0.5.5 0.2.13 2.9.11"
-    assert host.check_output("docker exec bazaar-web cat /etc/acme-release") == "ACME Debian 1"
-    assert host.run("docker exec bazaar-web sh -c 'command -v gcc'").rc != 0
+    assert host.check_output(f'{inside(host, "bazaar", "web")} python -c "{code}"') == "0.5.5 0.2.13 2.9.11"
+    assert host.check_output(f"{inside(host, 'bazaar', 'web')} cat /etc/acme-release") == "ACME Debian 1"
+    assert host.run(f"{inside(host, 'bazaar', 'web')} sh -c 'command -v gcc'").rc != 0
     config = containers(host, "bazaar")["bazaar-web"]
     assert (config["HostConfig"]["ReadonlyRootfs"], config["Config"]["WorkingDir"]) == (False, "/app/server")
 
@@ -399,7 +412,7 @@ def test_a_ready_image_takes_the_place_of_one_that_is_built(host):
     built = containers(host, "ledger")["ledger-web"]["Config"]["Image"]
     host.check_output(f"docker tag {built} acme/ledger:1.0")
     play("ledger", "site.yml", "-e", "backend_image=acme/ledger:1.0")
-    found = containers(host, "ledger")
-    images = {found[name]["Config"]["Image"] for name in image_users(host, "ledger")}
+    found = {item["Id"]: item for item in containers(host, "ledger").values()}
+    images = {found[identity]["Config"]["Image"] for identity in image_users(host, "ledger")}
     assert images == {"acme/ledger:1.0"}
     assert ask(host, "ledger", "/")["status"] == 200

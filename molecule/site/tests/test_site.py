@@ -42,7 +42,7 @@ def token(host) -> str:
         "u, _ = m().objects.get_or_create(username='operator', is_staff=True, is_superuser=True); "
         "print('token', Token.objects.get_or_create(user=u)[0].key)"
     )
-    output = host.check_output(f'docker exec {STACK}-web python manage.py shell -c "{code}"')
+    output = host.check_output(f'docker exec {STACK}-web-blue python manage.py shell -c "{code}"')
     return re.search(r"token (\w+)", output).group(1)
 
 
@@ -76,7 +76,7 @@ def test_a_broadcast_is_delivered_through_the_edge_api_broker_worker_and_databas
     wait_until(lambda: api(host, token, "GET", f"/api/broadcasts/{broadcast}/")["status"] == "finished", 90)
     progress = api(host, token, "GET", f"/api/broadcasts/{broadcast}/")["progress"]
     assert (progress["sent"], progress["failed"]) == (5, 0)
-    received = re.findall(r'"POST /(\d) ', host.run(f"docker logs {STACK}-sink").stderr)
+    received = re.findall(r'"POST /(\d) ', host.run(f"docker logs {STACK}-sink-blue").stderr)
     assert sorted(received) == list("01234")
 
 
@@ -197,7 +197,7 @@ def test_changed_code_is_delivered_and_only_what_runs_it_is_replaced(host, conve
     assert json.loads(request(host, f"https://{DOMAIN}/health/")["body"]) == {"status": "second release"}
     running = set(host.check_output("docker ps -q --no-trunc").split())
     replaced = {name for name, container in containers.items() if container["Id"] not in running}
-    assert f"{STACK}-web" in replaced
+    assert f"{STACK}-web-blue" in replaced
     assert not replaced & {
         f"{STACK}-{name}" for name in ("postgres", "redis-broker", "redis-cache", "nginx", "backups")
     }

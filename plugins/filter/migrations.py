@@ -1,0 +1,16 @@
+# MIT License (see LICENSE)
+"""Filters of migrations; the functions behind them are documented in module_utils/migrations.py."""
+
+from __future__ import annotations
+
+from ansible_collections.broadcast.stack.plugins.module_utils import migrations
+
+
+class FilterModule:
+    """What releases did to the schema."""
+
+    def filters(self):
+        return {
+            "release_result": migrations.release_result,
+            "rollback_problems": migrations.rollback_problems,
+        }
