@@ -92,4 +92,5 @@ class ActionModule(ActionBase):
             "exit_code": found["exit_code"],
             "report": text,
             "msg": text,
+            "_ansible_verbose_always": True,
         }

@@ -49,7 +49,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-rc:
+exit_code:
   description: Exit code of the command; 124 when it was killed for its time.
   returned: unless in check mode
   type: int
@@ -191,7 +191,7 @@ def main():
         module.fail_json(msg="The Docker Engine did not answer: %s" % error)
     if code == TIMED_OUT:
         errors += "\nThe command was killed after %d seconds (run_timeout).\n" % module.params["timeout"]
-    module.exit_json(changed=True, rc=code, stdout=output, stderr=errors)
+    module.exit_json(changed=True, exit_code=code, stdout=output, stderr=errors)
 
 
 if __name__ == "__main__":
