@@ -8,8 +8,8 @@ name: exit_code
 type: aggregate
 short_description: End ansible-playbook with an exit code of the playbook's own
 description:
-  - A task may return C(exit_code) (M(broadcast.stack.report), M(broadcast.stack.stack_status)); the process then ends with
-    it, instead of 2 for whatever failed.
+  - A task may return C(exit_code) (M(broadcast.stack.report), M(broadcast.stack.stack_status)); the process then ends
+    with it, instead of 2 for whatever failed.
   - A play that has a variable C(exit_code_otherwise) ends with that when it fails without such a task.
 requirements:
   - Enable it with C(callbacks_enabled) in ansible.cfg, as the last one.

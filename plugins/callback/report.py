@@ -8,8 +8,8 @@ name: report
 type: stdout
 short_description: Show only what a playbook reports
 description:
-  - Writes the texts of M(broadcast.stack.report) and M(broadcast.stack.stack_status) to standard output as they are, and
-    why a task failed to standard error.
+  - Writes the texts of M(broadcast.stack.report) and M(broadcast.stack.stack_status) to standard output as they are,
+    and why a task failed to standard error.
 requirements:
   - Set as standard output, E(ANSIBLE_STDOUT_CALLBACK=broadcast.stack.report).
 """
@@ -41,7 +41,9 @@ class CallbackModule(CallbackBase):
         if "report" in result.result:
             self.v2_runner_on_ok(result)
         elif not ignore_errors:
-            message = "the output is hidden due to no_log" if result.result.get("censored") else result.result.get("msg")
+            message = (
+                "the output is hidden due to no_log" if result.result.get("censored") else result.result.get("msg")
+            )
             write(sys.stderr, "%s: %s: %s" % (result.host.get_name(), result.task.get_name(), message))
 
     def v2_runner_on_unreachable(self, result):

@@ -139,6 +139,11 @@ def certificate_rows(host, found, now):
     return list(rows.values())
 
 
+def serving(container):
+    """Whether a container runs and is not known to be ill."""
+    return container["status"] == "running" and container["health"] in ("healthy", "")
+
+
 def compared(host, role, plan, containers):
     """Rows of missing containers, and drift, of what a role would do on a host."""
     rows, drift = [], ["%s: %s: %s" % (host, role, step) for step in plan.get("steps", [])]
@@ -146,15 +151,9 @@ def compared(host, role, plan, containers):
         present = containers.get(change["name"])
         if present is None and change["action"] == "create":
             rows.append(missing_row(host, change["name"], role))
-        # What does not run or is unhealthy stands in the table already.
-        elif present is None or (present["status"], present["health"]) in (("running", "healthy"), ("running", "")):
-            drift.append(
-                "%s: %s %s: %s" % (host, change["action"], change["name"], "; ".join(change["reasons"]))
-            )
-        elif not all(reason.startswith("is ") for reason in change["reasons"]):
-            drift.append(
-                "%s: %s %s: %s" % (host, change["action"], change["name"], "; ".join(change["reasons"]))
-            )
+        # That it does not run or is unhealthy stands in the table already.
+        elif present is None or serving(present) or not all(text.startswith("is ") for text in change["reasons"]):
+            drift.append("%s: %s %s: %s" % (host, change["action"], change["name"], "; ".join(change["reasons"])))
     return rows, drift
 
 
@@ -177,7 +176,7 @@ def document(stack, hosts, slots, web_hosts, backups, now, certificates):
     current = release.live_record(seen)
     records = release.journal(seen)
     # A run that is going on, or was interrupted, may be the first.
-    slot = current["slot"] if current else (slots + [""])[0]
+    slot = current["slot"] if current else [*slots, ""][0]
     found = {
         "stack": stack,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
@@ -198,7 +197,9 @@ def document(stack, hosts, slots, web_hosts, backups, now, certificates):
             what = "unreachable" if (observation or {}).get("unreachable") else "not observed"
             row = {**missing_row(host, "", ""), "state": what}
             found["containers"].append(row)
-            problems.append("%s: %s: %s" % (host, what, (observation or {}).get("msg", "").strip() or "no reason given"))
+            problems.append(
+                "%s: %s: %s" % (host, what, (observation or {}).get("msg", "").strip() or "no reason given")
+            )
             continue
         if not observation["engine"]["running"]:
             reason = observation["engine"]["error"] or "it is not installed"
@@ -249,7 +250,8 @@ def columns(rows, indent=""):
     """Lines of a table whose first row is its head."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
-        (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip() for row in rows
+        (indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))).rstrip()
+        for row in rows
     ]
 
 
@@ -324,7 +326,11 @@ def text(found):
 def log_text(logs):
     """Log lines of all hosts by time, each with its host and container. logs: host to the result of stack_logs."""
     lines = sorted(
-        ((line["at"], host, line["container"], line["text"]) for host, log in logs.items() for line in log.get("lines", [])),
+        (
+            (line["at"], host, line["container"], line["text"])
+            for host, log in logs.items()
+            for line in log.get("lines", [])
+        ),
         key=lambda line: line[0],
     )
     width = max((len(host) + len(container) for _at, host, container, _text in lines), default=0) + 1

@@ -7,8 +7,8 @@ DOCUMENTATION = r"""
 module: report
 short_description: Show a text as it is and end the run with an exit code
 description:
-  - Hands a text to the callback P(broadcast.stack.report#callback), which shows it and nothing else, and an exit code to
-    P(broadcast.stack.exit_code#callback), which ends the process with it. Without them it is shown like a message.
+  - Hands a text to the callback P(broadcast.stack.report#callback), which shows it and nothing else, and an exit code
+    to P(broadcast.stack.exit_code#callback), which ends the process with it. Without them it is shown like a message.
 options:
   text:
     description: The text, for standard output.

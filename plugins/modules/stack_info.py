@@ -397,9 +397,7 @@ def wait_healthy(engine, healthy, restarts, pause=0.5):
     return {name: outcomes[name] for name in healthy}
 
 
-def observe(
-    stack, root, paths, docker_host, logs, log_lines, healthy, restarts, certificates=False, ask=None
-):
+def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts, certificates=False, ask=None):
     waited = wait_healthy(Engine(docker_host), healthy, restarts) if healthy else {}
     installed = bool(shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/bin:/usr/bin"))
     result = {
