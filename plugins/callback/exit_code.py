@@ -10,7 +10,7 @@ short_description: End ansible-playbook with an exit code of the playbook's own
 description:
   - A task may return C(exit_code) (M(broadcast.stack.report), M(broadcast.stack.stack_status)); the process then ends
     with it, instead of 2 for whatever failed.
-  - A play that has a variable C(exit_code_otherwise) ends with that when it fails without such a task.
+  - A play that has a variable C(exit_code_otherwise) ends with that when there was no such task.
 requirements:
   - Enable it with C(callbacks_enabled) in ansible.cfg, as the last one.
 """
@@ -44,7 +44,8 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats):
         code = self.code
-        if code is None and (stats.failures or stats.dark):
+        if code is None:
+            # Also when an inventory without hosts made it skip everything.
             code = self.otherwise
         if code is not None:
             # Nothing else can change it: the executor counts failed hosts.

@@ -35,7 +35,7 @@ options:
     default: unix:///var/run/docker.sock
 attributes:
   check_mode:
-    description: Runs nothing.
+    description: Runs nothing, and returns an empty output.
     support: full
 author: The broadcast.stack authors
 """
@@ -51,15 +51,15 @@ EXAMPLES = r"""
 RETURN = r"""
 exit_code:
   description: Exit code of the command; 124 when it was killed for its time.
-  returned: unless in check mode
+  returned: always
   type: int
 stdout:
   description: Its output.
-  returned: unless in check mode
+  returned: always
   type: str
 stderr:
   description: Its errors.
-  returned: unless in check mode
+  returned: always
   type: str
 """
 
@@ -177,7 +177,7 @@ def main():
     if not command:
         module.fail_json(msg="command: is empty")
     if module.check_mode:
-        module.exit_json(changed=True)
+        module.exit_json(changed=True, exit_code=0, stdout="", stderr="")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, end)
     like = module.params["like"]
