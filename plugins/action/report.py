@@ -3,7 +3,22 @@
 
 from __future__ import annotations
 
+from ansible import constants
 from ansible.plugins.action import ActionBase
+
+EXIT_CODE = "broadcast.stack.exit_code"
+
+
+def reported(text, errors, exit_code):
+    """A result that callbacks show; it fails only where nothing else ends the process with the exit code."""
+    return {
+        "changed": False,
+        "failed": exit_code != 0 and EXIT_CODE not in constants.CALLBACKS_ENABLED,
+        "exit_code": exit_code,
+        "msg": text,
+        **({"errors": errors} if errors else {}),
+        "_ansible_verbose_always": True,
+    }
 
 
 class ActionModule(ActionBase):
@@ -22,12 +37,4 @@ class ActionModule(ActionBase):
                 "exit_code": {"type": "int", "default": 0},
             }
         )
-        return {
-            "changed": False,
-            "failed": arguments["exit_code"] != 0,
-            "exit_code": arguments["exit_code"],
-            "report": arguments["text"],
-            "report_errors": arguments["errors"],
-            "msg": "\n".join(part for part in (arguments["text"], arguments["errors"]) if part),
-            "_ansible_verbose_always": True,
-        }
+        return reported(arguments["text"], arguments["errors"], arguments["exit_code"])

@@ -9,6 +9,7 @@ import time
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible_collections.broadcast.stack.plugins.action.report import reported
 from ansible_collections.broadcast.stack.plugins.module_utils import status
 from cryptography import x509
 
@@ -85,12 +86,4 @@ class ActionModule(ActionBase):
                 pathlib.Path(arguments["output"]).write_text(text + "\n", encoding="utf-8")
             except OSError as error:
                 raise AnsibleError("output: %s" % error) from error
-        return {
-            "changed": False,
-            # Without the callback exit_code the run still does not end well.
-            "failed": found["exit_code"] != status.HEALTHY,
-            "exit_code": found["exit_code"],
-            "report": text,
-            "msg": text,
-            "_ansible_verbose_always": True,
-        }
+        return reported(text, "", found["exit_code"])

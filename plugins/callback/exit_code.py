@@ -17,6 +17,8 @@ requirements:
 
 from ansible.plugins.callback import CallbackBase
 
+REPORTING = ("broadcast.stack.report", "broadcast.stack.stack_status")
+
 
 class CallbackModule(CallbackBase):
     """Remembers the last exit code that was returned."""
@@ -36,7 +38,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_ok(self, result):
         code = result.result.get("exit_code")
-        if isinstance(code, int) and result.task.action.rpartition(".")[2] in ("report", "stack_status"):
+        if isinstance(code, int) and result.task.action in REPORTING:
             self.code = code
 
     def v2_runner_on_failed(self, result, ignore_errors=False):

@@ -18,6 +18,8 @@ import sys
 
 from ansible.plugins.callback import CallbackBase
 
+REPORTING = ("broadcast.stack.report", "broadcast.stack.stack_status")
+
 
 def write(stream, text):
     """As it is, on a line of its own."""
@@ -34,11 +36,12 @@ class CallbackModule(CallbackBase):
     CALLBACK_NAME = "broadcast.stack.report"
 
     def v2_runner_on_ok(self, result):
-        write(sys.stdout, result.result.get("report", ""))
-        write(sys.stderr, result.result.get("report_errors", ""))
+        if isinstance(result.result.get("exit_code"), int) and result.task.action in REPORTING:
+            write(sys.stdout, result.result["msg"])
+            write(sys.stderr, result.result.get("errors", ""))
 
     def v2_runner_on_failed(self, result, ignore_errors=False):
-        if "report" in result.result:
+        if "exit_code" in result.result and result.task.action in REPORTING:
             self.v2_runner_on_ok(result)
         elif not ignore_errors:
             message = (

@@ -19,7 +19,7 @@ options:
     type: str
     default: ""
   exit_code:
-    description: Exit code of the run; the task fails unless it is 0.
+    description: Exit code of the run; where no callback ends the run with it, the task fails unless it is 0.
     type: int
     default: 0
 attributes:
@@ -37,7 +37,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-report:
+msg:
   description: The text.
   returned: always
   type: str

@@ -9,8 +9,8 @@ short_description: Tell what of a stack runs on its hosts
 description:
   - Puts together what was observed on all hosts (C(container_observation)) and what roles would do there, and tells
     whether all is as it should be. Executes no module on a host and changes nothing.
-  - Fails when something is broken or differs; the callback P(broadcast.stack.exit_code#callback) turns C(exit_code)
-    into that of the process.
+  - The callback P(broadcast.stack.exit_code#callback) turns C(exit_code) into that of the process. Without it the task
+    fails when something is broken or differs.
 options:
   stack:
     description: Name of the stack.
@@ -74,7 +74,7 @@ exit_code:
   description: 0 when all is healthy, 1 when something is broken, 2 when something differs from what is specified.
   returned: always
   type: int
-report:
+msg:
   description: The table or the document.
   returned: always
   type: str
