@@ -12,6 +12,23 @@ HOLDERS = ("postgres", "redis", "backups")
 CLIENTS = {"postgres": ("web", "worker", "backups"), "redis": ("web", "worker"), "web": ("edge",)}
 
 
+# Images of the catalogue that the roles of a group run; an edge publishes the application's static files.
+IMAGES = {
+    "postgres": ("postgres",),
+    "redis": ("redis", "nginx"),
+    "backups": ("backups",),
+    "web": ("django", "nginx"),
+    "worker": ("django",),
+    "edge": ("nginx", "django"),
+}
+
+
+def images(host: str, groups: dict, catalog: dict) -> list[str]:
+    """Names of the images that a host needs, out of those of the catalogue."""
+    wanted = {name for group, names in IMAGES.items() if host in groups.get(group, []) for name in names}
+    return sorted(wanted & set(catalog))
+
+
 def web_services(addresses: dict, slots: list, port: int) -> list[dict]:
     """Services of the gateway for web: each slot at a port of its own. addresses: slot to the container's address."""
     return [

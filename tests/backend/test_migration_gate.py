@@ -236,6 +236,13 @@ def test_what_cannot_be_known_is_named(project: Project) -> None:
     assert (found["breaking"], found["unknown"]) == ([], ["runs Python: fill", "runs SQL"])
 
 
+def test_a_field_that_is_not_understood_is_named(project: Project) -> None:
+    field = "type('Odd', (models.TextField,), {'db_type': lambda self, connection: 1 / 0})()"
+    found = project.second(f"migrations.AddField('item', 'new', {field})")
+    assert found["breaking"] == []
+    assert found["unknown"][0].startswith("AddField is not understood (ZeroDivisionError in ")
+
+
 def test_models_that_are_created_in_the_same_plan_may_change(project: Project) -> None:
     project.add("0002_new", "migrations.CreateModel('Shelf', [('id', models.BigAutoField(primary_key=True))])")
     project.add(
@@ -284,10 +291,16 @@ def test_errors_of_settings_are_not_quoted(project: Project) -> None:
 # What it does ---------------------------------------------------------------------------------------------------------
 
 
+def administration() -> str:
+    """The superuser's connection to the database postgres."""
+    url = os.environ.get("DATABASE_URL") or Path(os.environ["DATABASE_URL_FILE"]).read_text().strip()
+    return urlsplit(url)._replace(path="/postgres").geturl()
+
+
 @pytest.fixture
 def database() -> Iterator[dict[str, str]]:
     """A database of its own on the PostgreSQL at hand, whose owner may do little else."""
-    url = os.environ.get("DATABASE_URL") or Path(os.environ["DATABASE_URL_FILE"]).read_text().strip()
+    url = administration()
     name = f"gate_{secrets.token_hex(4)}"
     with psycopg.connect(url, autocommit=True) as admin:
         admin.execute(
@@ -304,6 +317,7 @@ def database() -> Iterator[dict[str, str]]:
             "PASSWORD": PASSWORD,
         }
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        admin.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
         admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
 
 
@@ -419,9 +433,9 @@ def test_a_restore_point_is_made_when_the_owner_may(served: Project, database: d
     output = served.release(restore_point="shop-release-2")
     assert "no restore point shop-release-2: permission denied" in output
     assert result(output)["restore_point"] == ""
-    url = os.environ.get("DATABASE_URL") or Path(os.environ["DATABASE_URL_FILE"]).read_text().strip()
-    with psycopg.connect(urlsplit(url)._replace(path=f"/{database['NAME']}").geturl(), autocommit=True) as admin:
-        grant = "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO {}"
+    grant = "GRANT EXECUTE ON FUNCTION pg_create_restore_point(text) TO {}"
+    with psycopg.connect(administration(), autocommit=True) as admin:
+        admin.execute(sql.SQL("GRANT CONNECT ON DATABASE postgres TO {}").format(sql.Identifier(database["USER"])))
         admin.execute(sql.SQL(grant).format(sql.Identifier(database["USER"])))
     served.add("0003_wider", "migrations.AddField('item', 'more', models.IntegerField(null=True))")
     output = served.release(restore_point="shop-release-3")

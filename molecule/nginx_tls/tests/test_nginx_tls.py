@@ -227,6 +227,7 @@ def test_it_starts_and_says_so_while_the_application_is_down(host):
         assert answer.status in (502, 504)
         assert "Back in a moment" in answer.body
         assert answer.headers["retry-after"] == "10"
+        assert curl(host, SITE + "/", "-d a=b").status in (502, 504)
         assert answer.headers["cache-control"] == "no-store"
     finally:
         host.run_expect([0], "docker start shop-upstream")

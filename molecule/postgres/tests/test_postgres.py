@@ -100,6 +100,10 @@ def test_owner_is_no_superuser(psql: Client) -> None:
         assert "permission denied" in psql("shop_owner", sql).stderr, sql
 
 
+def test_owner_may_create_a_restore_point(psql: Client) -> None:
+    assert psql("shop_owner", "SELECT pg_create_restore_point('before')", database="postgres").rc == 0
+
+
 def test_superuser_is_refused_over_the_network(psql: Client) -> None:
     assert "pg_hba.conf rejects" in psql("postgres", "SELECT 1").stderr
 

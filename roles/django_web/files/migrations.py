@@ -13,6 +13,7 @@ Answers are lines of JSON. They hold no text of errors that may quote settings.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -206,15 +207,19 @@ class Walk:
         from django.db.migrations import operations
         from django.db.migrations.operations.models import ModelOperation
 
-        is_model = isinstance(operation, ModelOperation | operations.fields.FieldOperation) or hasattr(
+        is_model = isinstance(operation, (ModelOperation, operations.fields.FieldOperation)) or hasattr(
             operation, "model_name"
         )
+        own = not type(operation).__module__.startswith("django.")
         if not is_model:
             reasons, unknown = analyse_code(operation)
         else:
-            reasons, unknown = self.model_operation(operation, app, before, after), []
-            if not type(operation).__module__.startswith("django.") and not reasons:
-                unknown = analyse_code(operation)[1]
+            try:
+                reasons = self.model_operation(operation, app, before, after)
+                unknown = [f"runs {type(operation).__name__}"] if own and not reasons else []
+            except Exception as error:
+                # Fields of packages may be like no other; that is no reason to release nothing.
+                reasons, unknown = [], [f"{type(operation).__name__} is not understood ({describe(error)})"]
         found[0].extend(reasons)
         found[1].extend(unknown)
 
@@ -300,9 +305,11 @@ def holder(cursor) -> str:
     return f"pid {row[0]}, application_name {row[1] or 'unknown'}, client_addr {row[2] or 'local'}"
 
 
-def connect(connection):
+def connect(connection, database: str = ""):
     """A connection of its own, which no pool shares and no timeout of the project ends."""
     own = connection.copy()
+    if database:
+        own.settings_dict["NAME"] = database
     options = {key: value for key, value in own.settings_dict.get("OPTIONS", {}).items() if key != "pool"}
     own.settings_dict["OPTIONS"] = {
         **options,
@@ -337,27 +344,38 @@ def acquire(cursor, seconds: float, tell) -> bool:
         time.sleep(POLL_SECONDS)
 
 
-def hold(connection, seconds: float, tell, lines) -> int:
-    """Holds the lock while lines come: names of restore points."""
+def create_restore_point(connection, name: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_create_restore_point(%s)", [name])
+
+
+def restore_point(own, name: str) -> dict:
+    """Creates one for the whole server. The right to do so may be given in the database postgres alone."""
     from django.db import Error
 
+    try:
+        create_restore_point(own, name)
+    except Error as error:
+        try:
+            with contextlib.closing(connect(own, "postgres")) as other:
+                create_restore_point(other, name)
+        except Error:
+            return {"restore_point": "", "note": f"no restore point {name}: {first_line(error)}"}
+    return {"restore_point": name}
+
+
+def hold(connection, seconds: float, tell, lines) -> int:
+    """Holds the lock while lines come: names of restore points."""
     if connection.vendor != "postgresql":
         tell({"held": False, "note": f"no lock: the database is {connection.vendor}, not PostgreSQL"})
         return 0
-    own = connect(connection)
-    with own.cursor() as cursor:
-        if not acquire(cursor, seconds, tell):
-            return 1
+    with contextlib.closing(connect(connection)) as own:
+        with own.cursor() as cursor:
+            if not acquire(cursor, seconds, tell):
+                return 1
         tell({"held": True})
         for line in lines:
-            name = line.strip()
-            try:
-                cursor.execute("SELECT pg_create_restore_point(%s)", [name])
-            except Error as error:
-                tell({"restore_point": "", "note": f"no restore point {name}: {first_line(error)}"})
-            else:
-                tell({"restore_point": name})
-    own.close()
+            tell(restore_point(own, line.strip()))
     return 0
 
 
