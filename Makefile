@@ -71,10 +71,6 @@ db-shell: ## Open psql on the development database
 shell: ## Open a Django shell in the web container
 	@docker exec -it $(STACK)-web python manage.py shell
 
-.PHONY: status
-status: dev-setup ## Show containers, images and health (ENV=dev|staging|prod)
-	@$(call PLAYBOOK,$(ENV)) playbooks/status.yml $(ARGS)
-
 # --- Deployment ------------------------------------------------------------------------------------------------------------
 
 .PHONY: secrets
@@ -88,6 +84,35 @@ staging-deploy: dev-setup ## Converge staging
 .PHONY: prod-deploy
 prod-deploy: dev-setup ## Converge production
 	@$(call PLAYBOOK,prod) site.yml $(ARGS)
+
+# --- Operation -------------------------------------------------------------------------------------------------------------
+# make ends with 2 whatever a command ended with; scripts/report passes the exit code on.
+
+.PHONY: status
+status: dev-setup ## Show what runs where, whether it is healthy and as specified (ENV=dev|staging|prod, FORMAT=json)
+	@scripts/report -i inventories/$(ENV) playbooks/status.yml $(if $(FORMAT),-e format=$(FORMAT)) $(ARGS)
+
+.PHONY: plan
+plan: dev-setup ## Show what a deployment would do, and change nothing
+	@$(call PLAYBOOK,$(ENV)) playbooks/plan.yml $(ARGS)
+
+.PHONY: rollback
+rollback: dev-setup ## Go back to the release before, or to a kept one (RELEASE=41)
+	@$(call PLAYBOOK,$(ENV)) playbooks/rollback.yml $(if $(RELEASE),-e release=$(RELEASE)) $(ARGS)
+
+.PHONY: run
+# In the environment, so that neither a shell nor YAML reads it again.
+run: export RUN_COMMAND = $(value CMD)
+run: dev-setup ## Run a command beside the live release, for example CMD="python manage.py check --deploy"
+	@scripts/report -i inventories/$(ENV) playbooks/run.yml $(ARGS)
+
+.PHONY: logs
+logs: dev-setup ## Show the last log lines of all hosts (SERVICE=web SINCE=10m LINES=100)
+	@scripts/report -i inventories/$(ENV) playbooks/logs.yml -e service=$(SERVICE) -e since=$(SINCE) -e lines=$(LINES) $(ARGS)
+
+.PHONY: maintenance
+maintenance: dev-setup ## Answer 503 with a page at every edge, or serve again (STATE=on|off)
+	@$(call PLAYBOOK,$(ENV)) playbooks/maintenance.yml -e state=$(STATE) $(ARGS)
 
 # --- Tests -----------------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ class FilterModule:
     def filters(self):
         return {
             "fleet_firewall": fleet.firewall,
+            "fleet_leaving_problems": fleet.leaving_problems,
             "fleet_images": fleet.images,
             "fleet_redis_services": fleet.redis_services,
             "fleet_web_services": fleet.web_services,

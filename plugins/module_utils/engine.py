@@ -6,6 +6,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import struct
 import urllib.parse
 
 
@@ -40,10 +41,11 @@ class Engine:
         self.path = path
         self.connection = UnixConnection(path, timeout)
 
-    def request(self, method, path, **query):
-        """Status and body; raises EngineError for the statuses of errors."""
+    def request(self, method, path, content=None, **query):
+        """Status and body; raises EngineError for the statuses of errors. content: what is sent, as JSON."""
         target = path + ("?" + urllib.parse.urlencode(query) if query else "")
-        self.connection.request(method, target)
+        body = None if content is None else json.dumps(content)
+        self.connection.request(method, target, body, {} if content is None else {"Content-Type": "application/json"})
         response = self.connection.getresponse()
         body = response.read()
         if response.status >= 400:
@@ -56,3 +58,34 @@ class Engine:
 
     def get(self, path, **query):
         return json.loads(self.raw(path, **query))
+
+    def post(self, path, content=None, **query):
+        """The answer to a change; None when it has no body."""
+        body = self.request("POST", path, content, **query)[1]
+        return json.loads(body) if body.strip() else None
+
+    def answer(self, container, command):
+        """Exit code and output (standard, errors) of a command in a running container."""
+        created = self.post(
+            "/containers/%s/exec" % container, {"Cmd": command, "AttachStdout": True, "AttachStderr": True}
+        )
+        path = "/exec/%s" % created["Id"]
+        stream = self.request("POST", path + "/start", {"Detach": False, "Tty": False})[1]
+        return self.get(path + "/json")["ExitCode"], joined(stream, [1]), joined(stream, [2])
+
+
+def frames(stream):
+    """Parts of the Engine's stream in their order, each with the number of its own: 1 is standard output, 2 errors.
+
+    A frame is one byte stream number, three of padding, four of length (big endian), and the content.
+    """
+    position = 0
+    while position + 8 <= len(stream):
+        number, size = struct.unpack(">BxxxI", stream[position : position + 8])
+        yield number, stream[position + 8 : position + 8 + size]
+        position += 8 + size
+
+
+def joined(stream, numbers=(1, 2)):
+    """Text of the Engine's stream, of those with these numbers."""
+    return b"".join(part for number, part in frames(stream) if number in numbers).decode(errors="replace")

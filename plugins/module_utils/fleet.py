@@ -6,6 +6,8 @@ from __future__ import annotations
 POSTGRES_PORT = 5432
 REDIS_FIRST_PORT = 6379
 WEB_FIRST_PORT = 8100
+# Groups with one host, whose volumes are the stack's data.
+HOLDERS = ("postgres", "redis", "backups")
 # Groups whose hosts connect to a service of a group.
 CLIENTS = {"postgres": ("web", "worker", "backups"), "redis": ("web", "worker"), "web": ("edge",)}
 
@@ -56,13 +58,13 @@ def redis_services(addresses: dict) -> list[dict]:
 def firewall(host: str, groups: dict, addresses: dict, ports: dict) -> dict:
     """What docker_host_firewall takes on a host: {address, ports, peers, peer_ports}.
 
-    groups: group to hosts. addresses: host to private address. ports: group to the ports that its hosts publish.
+    groups: group to hosts. addresses: host to private address, without hosts that leave. ports: group to the ports that its hosts publish.
     """
     published = []
     for group, numbers in ports.items():
         if host not in groups.get(group, []):
             continue
-        clients = {client for name in CLIENTS[group] for client in groups.get(name, [])} - {host}
+        clients = {client for name in CLIENTS[group] for client in groups.get(name, [])} & set(addresses) - {host}
         sources = sorted(addresses[client] for client in clients)
         published += [{"port": int(number), "protocol": "tcp", "sources": sources} for number in numbers]
     return {
@@ -71,3 +73,20 @@ def firewall(host: str, groups: dict, addresses: dict, ports: dict) -> dict:
         "peers": sorted(address for name, address in addresses.items() if name != host),
         "peer_ports": sorted({int(number) for numbers in ports.values() for number in numbers}),
     }
+
+
+def leaving_problems(host: str, groups: dict) -> list[str]:
+    """Why a host cannot be taken out of the fleet; empty when it can. groups: group to hosts."""
+    if host not in {name for group in ("web", "worker", "edge", *HOLDERS) for name in groups.get(group, [])}:
+        return ["'%s' is no host of this stack: name one with -e host=" % host]
+    found = [
+        "%s runs %s, whose data is there: move it first, as docs/backup-and-restore.md shows" % (host, group)
+        for group in HOLDERS
+        if host in groups.get(group, [])
+    ]
+    found += [
+        "%s is the only host of the group %s" % (host, group)
+        for group in ("web", "edge", "worker")
+        if groups.get(group, []) == [host]
+    ]
+    return found

@@ -38,6 +38,16 @@ options:
     description: Number of log lines per container.
     type: int
     default: 30
+  certificates:
+    description: Whether the public certificates below O(root) are returned as well.
+    type: bool
+    default: false
+  ask:
+    description:
+      - Running container to a command that only reads, whose exit code and output are returned as well. Others are left
+        out.
+    type: dict
+    default: {}
   healthy:
     description:
       - Containers to wait for before observing, each with the seconds after which waiting for it is given up. All
@@ -92,6 +102,14 @@ release:
   description: C(current), the record of the live release or null, and C(journal), the newest records of releases.
   returned: always
   type: dict
+answers:
+  description: Containers of O(ask) to what their command answered, C(rc), C(stdout) and C(stderr).
+  returned: always
+  type: dict
+certificates:
+  description: Path to PEM text of the files below O(root) that hold certificates and no key.
+  returned: with O(certificates)
+  type: dict
 containers:
   description: All containers of the Engine by name.
   returned: always
@@ -130,7 +148,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.broadcast.stack.plugins.module_utils import firewall
-from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError
+from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError, joined
 
 LABEL_PREFIX = "broadcast.stack."
 # Folder below the root with the state of releases, and how many records of it a run needs.
@@ -190,6 +208,33 @@ def release_state(root):
         "current": records[0],
         "journal": sorted(journal, key=lambda record: (record["number"], record["started_at"]))[-JOURNAL_RECORDS:],
     }
+
+
+def certificate_texts(files):
+    """Path to PEM text of the files that hold certificates; one with a private key in it is left out."""
+    texts = {}
+    for path in files:
+        try:
+            with open(path, "rb") as stream:
+                content = stream.read()
+        except OSError:
+            continue
+        if b"-----BEGIN CERTIFICATE-----" in content and b"PRIVATE KEY" not in content:
+            texts[path] = content.decode(errors="replace")
+    return texts
+
+
+def answers(engine, ask, containers):
+    """Container to what its command answered; of running containers only."""
+    found = {}
+    for name, command in ask.items():
+        if containers.get(name, {}).get("status") == "running":
+            try:
+                code, output, errors = engine.answer(name, command)
+            except (EngineError, OSError, http.client.HTTPException) as error:
+                code, output, errors = -1, "", str(error)
+            found[name] = {"rc": code, "stdout": output, "stderr": errors}
+    return found
 
 
 def files_state(root, paths):
@@ -292,16 +337,6 @@ def volume_state(entry):
     return {"stack": (entry.get("Labels") or {}).get(LABEL_PREFIX + "name", ""), "uid": uid}
 
 
-def demultiplex(stream):
-    """Text of the Engine's log stream: frames of one byte stream id, three of padding, four of length (big endian)."""
-    text, position = b"", 0
-    while position + 8 <= len(stream):
-        (size,) = struct.unpack(">I", stream[position + 4 : position + 8])
-        text += stream[position + 8 : position + 8 + size]
-        position += 8 + size
-    return text.decode(errors="replace")
-
-
 def container_log(engine, name, lines):
     """Status, exit code, last health check output and last log lines of a container; empty when there is none."""
     try:
@@ -316,7 +351,7 @@ def container_log(engine, name, lines):
         "exit_code": state.get("ExitCode", 0),
         "oom_killed": state.get("OOMKilled", False),
         "health": checks[-1]["Output"].strip() if checks else "",
-        "log": (stream.decode(errors="replace") if detail["Config"].get("Tty") else demultiplex(stream)).splitlines(),
+        "log": (stream.decode(errors="replace") if detail["Config"].get("Tty") else joined(stream)).splitlines(),
     }
 
 
@@ -361,7 +396,7 @@ def wait_healthy(engine, healthy, restarts, pause=0.5):
     return {name: outcomes[name] for name in healthy}
 
 
-def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts):
+def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts, certificates=False, ask=None):
     waited = wait_healthy(Engine(docker_host), healthy, restarts) if healthy else {}
     installed = bool(shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/bin:/usr/bin"))
     result = {
@@ -380,6 +415,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts)
         "files": files_state(root, [*paths, *firewall.paths(stack).values()]),
         "links": links_state(root),
         "environments": {},
+        "answers": {},
         "release": release_state(root),
         "containers": {},
         "images": {},
@@ -389,6 +425,8 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts)
         "waited": waited,
     }
     result["environments"] = environment_texts(root, result["files"])
+    if certificates:
+        result["certificates"] = certificate_texts([path for path in result["files"] if path.startswith(root + "/")])
     try:
         engine = Engine(docker_host)
         version, info = engine.get("/version"), engine.get("/info")
@@ -426,6 +464,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts)
         subnets = [config.get("Subnet", "") for config in (entry.get("IPAM") or {}).get("Config") or []]
         result["networks"][entry["Name"]] = {"internal": entry["Internal"], "subnet": subnets[0] if subnets else ""}
     result["volumes"] = {entry["Name"]: volume_state(entry) for entry in engine.get("/volumes").get("Volumes") or []}
+    result["answers"] = answers(engine, ask or {}, result["containers"])
     failed = [name for name, outcome in waited.items() if outcome != "healthy"]
     result["logs"] = {name: container_log(engine, name, log_lines) for name in logs + failed}
     return result
@@ -439,6 +478,8 @@ def main():
             "paths": {"type": "list", "elements": "path", "default": ["/etc/docker/daemon.json"]},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
             "logs": {"type": "list", "elements": "str", "default": []},
+            "certificates": {"type": "bool", "default": False},
+            "ask": {"type": "dict", "default": {}},
             "log_lines": {"type": "int", "default": 30},
             "healthy": {"type": "dict", "default": {}},
             "restarts": {"type": "int", "default": 5},

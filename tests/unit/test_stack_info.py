@@ -22,7 +22,7 @@ def test_listening_sockets_are_read_from_the_kernels_tables(tmp_path):
 
 def test_log_frames_are_joined():
     stream = b"".join(struct.pack(">BxxxI", 1, len(part)) + part for part in (b"one\n", b"two\n"))
-    assert stack_info.demultiplex(stream) == "one\ntwo\n"
+    assert stack_info.joined(stream) == "one\ntwo\n"
 
 
 def test_files_are_hashed_with_owner_and_mode(tmp_path):

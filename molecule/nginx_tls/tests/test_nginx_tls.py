@@ -227,6 +227,7 @@ def test_it_starts_and_says_so_while_the_application_is_down(host):
         assert answer.status in (502, 504)
         assert "Back in a moment" in answer.body
         assert answer.headers["retry-after"] == "10"
+        assert curl(host, SITE + "/", "-d a=b").status in (502, 504)
         assert answer.headers["cache-control"] == "no-store"
     finally:
         host.run_expect([0], "docker start shop-upstream")
@@ -241,6 +242,67 @@ def test_it_runs_without_privileges_and_its_key_is_private(host):
     key = host.file("/opt/shop/containers/shop-nginx/secrets/tls_certificate_key")
     assert (key.mode, key.uid) == (0o400, 10004)
     assert "PRIVATE KEY" not in host.check_output("docker inspect shop-nginx")
+
+
+@pytest.fixture
+def maintenance(play, tmp_path) -> Callable[[str], None]:
+    """Turn maintenance on or off, as an operator does."""
+    (tmp_path / "hosts").write_text("[edge]\nmolecule-nginx_tls\n")
+    playbook = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "playbooks" / "maintenance.yml"
+
+    def turn(state: str) -> None:
+        run = play(playbook, f"--inventory={tmp_path / 'hosts'}", state=state)
+        assert run.returncode == 0, run.stdout
+
+    yield turn
+    turn("off")
+
+
+def wait_for_status(host, url: str, status: int) -> None:
+    """nginx asks for the file at most every five seconds (open_file_cache_valid)."""
+    for _attempt in range(30):
+        if curl(host, url).status == status:
+            return
+        time.sleep(1)
+    pytest.fail(f"{url} did not answer {status}")
+
+
+def test_maintenance_answers_everybody_but_probes_with_a_page(host, maintenance):
+    maintenance("on")
+    for url, options in ((SITE + "/", ""), (SITE + "/static/shop.css", ""), (SITE + "/login/", "-d a=b")):
+        answer = curl(host, url, options)
+        assert answer.status == 503
+        assert "Maintenance" in answer.body
+        assert answer.headers["retry-after"] == "120"
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["strict-transport-security"]
+    assert curl(host, SITE + "/health/").status == 200
+    assert curl(host, SITE + "/.maintenance.html").status == 503
+    # The container's health is nginx's own.
+    assert host.check_output("docker inspect -f '{{.State.Health.Status}}' shop-nginx") == "healthy"
+    maintenance("off")
+    wait_for_status(host, SITE + "/", 200)
+    assert curl(host, SITE + "/.maintenance.html").status == 404
+
+
+def test_maintenance_survives_a_restart_and_a_run(host, maintenance, converge):
+    maintenance("on")
+    host.run_expect([0], "docker restart shop-nginx")
+    wait_until_healthy(host, "shop-nginx")
+    assert curl(host, SITE + "/").status == 503
+    run = converge()
+    assert (run.returncode, "changed=0" in run.stdout) == (0, True), run.stdout
+    assert curl(host, SITE + "/").status == 503
+
+
+def test_maintenance_lets_named_networks_pass(host, maintenance, converge):
+    maintenance("on")
+    try:
+        assert converge(nginx_tls_maintenance_allow=["10.213.77.0/24", "127.0.0.0/8"]).returncode == 0
+        wait_for_status(host, SITE + "/", 200)
+    finally:
+        assert converge().returncode == 0
+    wait_for_status(host, SITE + "/", 503)
 
 
 def test_a_configuration_that_nginx_refuses_does_not_replace_the_running_one(host, converge):

@@ -1,0 +1,18 @@
+# MIT License (see LICENSE)
+"""Filters of the playbooks that only look; the functions behind them are documented in module_utils/status.py."""
+
+from __future__ import annotations
+
+from ansible_collections.broadcast.stack.plugins.module_utils import status
+
+
+def log_lines(hostvars, hosts):
+    """The lines that stack_logs returned on the hosts, merged."""
+    return status.log_text({host: hostvars[host].get("stack_logs") or {} for host in hosts})
+
+
+class FilterModule:
+    """What people read."""
+
+    def filters(self):
+        return {"log_lines": log_lines}

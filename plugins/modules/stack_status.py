@@ -1,0 +1,81 @@
+# MIT License (see LICENSE)
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: stack_status
+short_description: Tell what of a stack runs on its hosts
+description:
+  - Puts together what was observed on all hosts (C(container_observation)) and what roles would do there, and tells
+    whether all is as it should be. Executes no module on a host and changes nothing.
+  - The callback P(broadcast.stack.exit_code#callback) turns C(exit_code) into that of the process. Without it the task
+    fails when something is broken or differs.
+options:
+  stack:
+    description: Name of the stack.
+    type: str
+    required: true
+  hosts:
+    description: Hosts of the stack, also those that could not be observed.
+    type: list
+    elements: str
+    required: true
+  roles:
+    description: Roles whose plans are registered as C(<role>_plan).
+    type: list
+    elements: str
+    default: []
+  slots:
+    description: Names of the release slots; empty when containers are replaced in place.
+    type: list
+    elements: str
+    default: []
+  web_hosts:
+    description: Hosts of web, which have a live release.
+    type: list
+    elements: str
+    default: []
+  backups:
+    description: Host to the names of its backups containers.
+    type: dict
+    default: {}
+  maintenance:
+    description: Edge to the path of the file that turns maintenance on there.
+    type: dict
+    default: {}
+  form:
+    description: A table for people or a document for programs.
+    type: str
+    choices: [table, json]
+    default: table
+  output:
+    description: File on the controller that gets the report as well.
+    type: path
+    default: ""
+attributes:
+  check_mode:
+    description: Changes nothing but O(output).
+    support: full
+author: The broadcast.stack authors
+"""
+
+EXAMPLES = r"""
+- name: Show the status
+  broadcast.stack.stack_status:
+    stack: shop
+    hosts: "{{ groups['all'] }}"
+    roles: [redis]
+  run_once: true
+"""
+
+RETURN = r"""
+exit_code:
+  description: 0 when all is healthy, 1 when something is broken, 2 when something differs from what is specified.
+  returned: always
+  type: int
+msg:
+  description: The table or the document.
+  returned: always
+  type: str
+"""

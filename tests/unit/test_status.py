@@ -1,0 +1,280 @@
+"""What a status shows, from observations and plans."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+from ansible_collections.broadcast.stack.plugins.module_utils import container as specifications
+from ansible_collections.broadcast.stack.plugins.module_utils import status
+from ansible_collections.broadcast.stack.plugins.modules import container_beside, stack_info, stack_logs
+
+NOW = status.epoch("2026-11-24 12:00:00")
+CURRENT = {
+    "number": 7,
+    "origin": 7,
+    "kind": "release",
+    "slot": "blue",
+    "image": "shop/django:7",
+    "image_id": "sha256:0123456789abcdef",
+    "actor": "ann@laptop",
+    "started_at": "2026-11-24T09:00:00Z",
+    "finished_at": "2026-11-24T09:01:00Z",
+    "result": "succeeded",
+}
+
+
+def container(role="django_web", slot="blue", state="running", health="healthy", **fields):
+    return {
+        "stack": "shop",
+        "role": role,
+        "slot": slot,
+        "release": {"blue": 7, "green": 6}.get(slot, 0),
+        "status": state,
+        "health": health,
+        "started_at": "2026-11-24T09:00:00.123456789Z",
+        "image": "shop/django:7",
+        "image_id": "sha256:0123456789abcdef",
+        "restarts": 0,
+        **fields,
+    }
+
+
+def observation(containers=None, current=CURRENT, journal=(), answers=None, files=()):
+    return {
+        "engine": {"running": True, "error": ""},
+        "release": {"current": current, "journal": list(journal) or [CURRENT]},
+        "containers": {"shop-web-blue": container()} if containers is None else containers,
+        "answers": answers or {},
+        "files": {path: {} for path in files},
+    }
+
+
+def host(observed=None, plans=None, failure="", maintenance=""):
+    return {
+        "observation": observation() if observed is None else observed,
+        "plans": plans or {},
+        "failure": failure,
+        "maintenance": maintenance,
+    }
+
+
+def look(hosts, backups=None, certificates=None, slots=("blue", "green"), web_hosts=("a",)):
+    return status.document("shop", hosts, list(slots), list(web_hosts), backups or {}, NOW, certificates or {})
+
+
+def change(name, action, *reasons):
+    return {"django_web": {"steps": [], "changes": [{"name": name, "action": action, "reasons": list(reasons)}]}}
+
+
+def test_a_healthy_stack():
+    found = look({"a": host()})
+    assert (found["exit_code"], found["state"]) == (0, "healthy")
+    assert found["containers"][0]["uptime_seconds"] == 3 * 3600
+    lines = status.text(found).splitlines()
+    assert lines[0] == (
+        "shop: healthy. release 7 in slot blue, shop/django:7, image 0123456789ab, "
+        "since 2026-11-24T09:01:00Z by ann@laptop"
+    )
+    assert lines[3].split() == ["a", "shop-web-blue", "blue", "7", "healthy", "3h", "0m", "0123456789ab"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"state": "exited"}, 1),
+        ({"health": "unhealthy"}, 1),
+        ({"health": "starting"}, 2),
+        ({"health": ""}, 0),
+        ({"state": "restarting"}, 1),
+    ],
+)
+def test_the_live_containers_run_and_are_healthy(fields, code):
+    assert look({"a": host(observation({"shop-web-blue": container(**fields)}))})["exit_code"] == code
+
+
+def test_kept_containers_are_one_line_and_no_problem():
+    kept = container(slot="green", state="exited", health="")
+    found = look({"a": host(observation({"shop-web-blue": container(), "shop-web-green": kept}))})
+    assert found["exit_code"] == 0
+    assert found["kept"] == [{"host": "a", "release": 6, "slot": "green", "containers": ["shop-web-green"]}]
+    assert "kept, stopped: release 6 in green (1 containers)" in status.text(found)
+
+
+def test_workers_of_the_release_before_may_still_run_but_are_told():
+    old = container(role="celery_worker", slot="green")
+    found = look({"a": host(observation({"shop-web-blue": container(), "shop-worker-green": old}))})
+    assert found["drift"] == ["a: shop-worker-green belongs to another release and runs"]
+
+
+def test_a_host_that_cannot_be_reached_is_a_line():
+    found = look({"a": host(), "b": host({"unreachable": True, "msg": "No route to host"})})
+    assert found["exit_code"] == 1
+    assert found["problems"] == ["b: unreachable: No route to host"]
+    assert "unreachable" in status.text(found)
+
+
+def test_nothing_at_all_is_known():
+    found = look({"a": host({"unreachable": True, "msg": ""})})
+    assert (found["exit_code"], found["release"]) == (1, None)
+    assert status.text(found).startswith("shop: broken. no release in slots")
+
+
+def test_a_host_without_an_engine_is_broken():
+    observed = {**observation(), "engine": {"running": False, "error": "connection refused"}}
+    assert "connection refused" in look({"a": host(observed)})["problems"][0]
+
+
+def test_a_missing_container_is_broken_and_a_different_one_drift():
+    missing = look({"a": host(plans=change("shop-beat-blue", "create", "is missing"))})
+    assert (missing["exit_code"], missing["containers"][0]["state"]) == (1, "missing")
+    different = look({"a": host(plans=change("shop-web-blue", "replace", "env/container.env changed: DEBUG"))})
+    assert different["exit_code"] == 2
+    assert different["drift"] == ["a: replace shop-web-blue: env/container.env changed: DEBUG"]
+
+
+def test_what_is_broken_is_not_told_twice():
+    plans = change("shop-web-blue", "start", "is exited")
+    found = look({"a": host(observation({"shop-web-blue": container(state="exited")}), plans)})
+    assert (found["drift"], len(found["problems"])) == ([], 1)
+
+
+def test_a_step_of_a_role_is_drift():
+    found = look({"a": host(plans={"images": {"steps": ["deliver shop/django:8"], "changes": []}})})
+    assert found["drift"] == ["a: images: deliver shop/django:8"]
+
+
+def test_a_web_host_without_the_live_release_is_broken():
+    without = host(observation(current=None))
+    behind = host(observation(current={**CURRENT, "number": 6}))
+    found = look({"a": host(), "b": without, "c": behind}, web_hosts=("a", "b", "c"))
+    assert found["problems"] == ["b: has no live release", "c: has release 6, live is 7"]
+
+
+def test_no_release_at_all_is_broken_and_without_slots_there_is_none():
+    fresh = {"a": host(observation({}, current=None))}
+    assert look(fresh)["problems"] == ["a: has no live release"]
+    assert look({"a": host(observation({"shop-web": container(slot="")}, current=None))}, slots=())["exit_code"] == 0
+
+
+def test_the_last_attempt_is_told_when_it_failed():
+    failed = {**CURRENT, "number": 8, "result": "failed", "message": "web1 is unhealthy", "step": "undone"}
+    found = look({"a": host(observation(journal=[CURRENT, failed]))})
+    assert "last attempt: release 8, begun 2026-11-24T09:00:00Z by ann@laptop, failed: web1 is unhealthy" in (
+        status.text(found)
+    )
+    assert look({"a": host(observation(journal=[{**failed, "number": 6}, CURRENT]))})["last_attempt"] is None
+
+
+def test_backups_have_an_age_and_a_problem():
+    written = [{"label": "one", "type": "full", "finished": "2026-11-24 10:00:00 UTC"}]
+    good = {"rc": 0, "stdout": json.dumps(written), "stderr": ""}
+    old = {"rc": 1, "stdout": json.dumps(written), "stderr": "the last backup is 40 hours old: one\n"}
+    empty = {"rc": 0, "stdout": "[]\n", "stderr": ""}
+    names = {"a": ["good", "old", "empty", "stopped"]}
+    found = look({"a": host(observation(answers={"good": good, "old": old, "empty": empty}))}, names)
+    assert [row["age_seconds"] for row in found["backups"]] == [7200, 7200, None, None]
+    assert found["problems"] == [
+        "a: old: the last backup is 40 hours old: one",
+        "a: empty: there is no backup yet",
+        "a: stopped: does not run",
+    ]
+
+
+def test_certificates_expire():
+    days = 86400
+    certificates = {
+        "a": {
+            "/x/one": {"name": "shop", "not_after": NOW + 90 * days},
+            "/x/copy": {"name": "shop", "not_after": NOW + 90 * days},
+            "/x/two": {"name": "late", "not_after": NOW + 3 * days},
+            "/x/three": {"name": "gone", "not_after": NOW - 1},
+        }
+    }
+    found = look({"a": host()}, certificates=certificates)
+    assert len(found["certificates"]) == 3
+    assert found["problems"] == ["a: certificate gone has expired"]
+    assert found["drift"] == ["a: certificate late expires in 3 days"]
+
+
+def test_maintenance_is_told():
+    found = look({"a": host(observation(files=["/x/maintenance/on"]), maintenance="/x/maintenance/on")})
+    assert found["exit_code"] == 0
+    assert "maintenance is on: a" in status.text(found)
+
+
+def test_a_host_that_cannot_be_compared_is_broken():
+    assert look({"a": host(failure="'secret' is undefined")})["exit_code"] == 1
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(None, ""), (5, "5s"), (65, "1m 5s"), (90061, "1d 1h"), (3600, "1h 0m")])
+def test_spans_have_two_units(seconds, text):
+    assert status.span(seconds) == text
+
+
+def test_logs_of_all_hosts_are_merged_by_time():
+    logs = {
+        "a": {"lines": [{"at": "2026-11-24T10:00:02Z", "container": "shop-web", "text": "second"}]},
+        "b": {"lines": [{"at": "2026-11-24T10:00:01Z", "container": "shop-nginx", "text": "first"}]},
+        "c": {"msg": "unreachable"},
+    }
+    assert status.log_text(logs).splitlines() == ["b shop-nginx | first", "a shop-web   | second", "c: unreachable"]
+
+
+def test_services_are_chosen_by_the_start_of_their_names():
+    chosen = [
+        name
+        for name in ("shop-web-blue", "shop-worker-mail-blue", "shop-webhooks")
+        if stack_logs.chosen(name, "shop", ["web"])
+    ]
+    assert chosen == ["shop-web-blue"]
+    assert stack_logs.chosen("shop-nginx", "shop", [])
+
+
+def test_a_time_span_is_read_or_refused():
+    assert stack_logs.seconds("10m") == 600
+    with pytest.raises(ValueError, match="such as 10m"):
+        stack_logs.seconds("ten")
+
+
+def test_a_command_runs_in_a_container_without_addresses_ports_and_health_check():
+    detail = {
+        "Image": "sha256:1",
+        "Config": {
+            "Cmd": [*specifications.SECRET_ENV_COMMAND, "gunicorn"],
+            "Env": ["A=1"],
+            "User": "10003:10003",
+            "Healthcheck": {"Test": ["CMD", "check"]},
+        },
+        "HostConfig": {"Binds": ["/x:/y"], "PortBindings": {"8000/tcp": []}, "RestartPolicy": {"Name": "always"}},
+        "NetworkSettings": {"Networks": {"shop-edge": {"IPAddress": "10.0.0.2"}, "shop-data": {}}},
+    }
+    content, networks = container_beside.likeness(detail, ["true"], {})
+    assert content["Cmd"] == [*specifications.SECRET_ENV_COMMAND, "true"]
+    assert content["Healthcheck"] == {"Test": ["NONE"]}
+    assert set(content["HostConfig"]) == {"Binds", "NetworkMode", "LogConfig"}
+    assert (content["HostConfig"]["NetworkMode"], networks) == ("shop-data", ["shop-edge"])
+
+
+def test_only_public_certificates_leave_the_host(tmp_path):
+    public, both, text = tmp_path / "public", tmp_path / "both", tmp_path / "text"
+    public.write_text("-----BEGIN CERTIFICATE-----\n")
+    both.write_text("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n")
+    text.write_text("secret")
+    assert list(stack_info.certificate_texts(map(str, (public, both, text)))) == [str(public)]
+
+
+def test_a_status_compares_every_role_that_a_plan_does(root):
+    def task(name, title):
+        plays = yaml.safe_load((root / "playbooks" / name).read_text())
+        return next(task for play in plays for task in play.get("tasks", []) if task["name"] == title)
+
+    roles = task("plan.yml", "Show the plan")["broadcast.stack.stack_plan"]["roles"]
+    assert task("status.yml", "Show the status")["broadcast.stack.stack_status"]["roles"] == roles
+    compared = next(
+        one
+        for one in task("status.yml", "Look and compare with what is specified")["block"]
+        if one["name"] == "Plan what else is on the host"
+    )
+    assert {*compared["vars"]["stack_status_roles"], "docker_host", "django_web", "celery_worker"} == set(roles)
