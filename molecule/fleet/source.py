@@ -18,8 +18,7 @@ PATCHES = {
         'CELERY_BEAT_SCHEDULE["probe"] = {"task": "probe.tick", "schedule": 1.0, "options": {"expires": 30}}\n'
     ),
     "config/urls.py": (
-        "from probe.views import probe\n\n"
-        'urlpatterns = [path("probe/", probe), *[one for one in urlpatterns]]\n'
+        'from probe.views import probe\n\nurlpatterns = [path("probe/", probe), *[one for one in urlpatterns]]\n'
     ),
     "config/health.py": (
         "from probe.views import unhealthy\n\n_live = live\n\n\n"
