@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A bounded load of GET and POST requests on all edges, over kept and over new TLS connections, until it is told to end.
+"""A bounded load of GET and POST requests on all edges, over kept and new TLS connections, until it is told to end.
 
     load.py --ca ca.crt --name stack.test --rate 120 10.213.91.11 10.213.91.12
 
-It ends when its standard input closes, so with whoever started it, and prints one JSON object. An answer other than 200, none,
-a late one and a connection that ends instead of answering are failures, also on a kept connection: a client cannot know
-whether a POST was done. Only a connection that the server has closed before a request was written is opened anew.
+It ends when its standard input closes, so with whoever started it, and prints one JSON object. An answer other than
+200, a late one and a connection that ends instead of answering are failures, also on a kept connection: a client cannot
+know whether a POST was done. Only a connection that the server has closed before a request was written is opened anew.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SHARES = {("GET", "kept"): 0.45, ("POST", "kept"): 0.25, ("GET", "new"): 0.2, ("
 PER_CONNECTION = 5
 
 
-class Failed(Exception):
+class FailedError(Exception):
     """One request without a good answer."""
 
 
@@ -79,7 +79,7 @@ class Load:
                 reason = ""
             except TimeoutError:
                 keep, reason = False, f"no answer in {TIMEOUT} s"
-            except (OSError, EOFError, ssl.SSLError, Failed, ValueError) as error:
+            except (OSError, EOFError, ssl.SSLError, FailedError, ValueError) as error:
                 keep, reason = False, f"{type(error).__name__}: {error}"[:200]
             if not keep:
                 await close(streams)
@@ -172,7 +172,7 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     except asyncio.IncompleteReadError as error:
-        raise Failed(f"the connection ended instead of an answer ({len(error.partial)} bytes)") from None
+        raise FailedError(f"the connection ended instead of an answer ({len(error.partial)} bytes)") from None
     headers = {name.lower(): value.strip() for name, _separator, value in (line.partition(":") for line in head[1:])}
     if headers.get("transfer-encoding", "").lower() == "chunked":
         body = b""
@@ -184,7 +184,7 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
         body = await reader.readexactly(int(headers["content-length"]))
     status = head[0].split(" ")[1]
     if status != "200":
-        raise Failed(f"status {status}")
+        raise FailedError(f"status {status}")
     return headers.get("connection", "").lower() != "close", body
 
 
