@@ -176,6 +176,11 @@ class ActionModule(ActionBase):
         self.validated: dict[tuple[str, int], tuple[t.Any, list[Problem]]] = {}
         hosts = [self.variables(name, task_vars["hostvars"]) for name in self.inventory_groups["all"]]
         self.observed_between = self.observation_span(hosts)
+        self.addresses = {
+            host.name: address
+            for host in hosts
+            if self.roles_of(host) and (address := host.get("stack_private_address", self.specs.stack))
+        }
         self.secret_values: set[str] = set()
         problems: list[Problem] = []
         # Hosts of foreign groups are not ours to judge; variables are, even when no host is in the right group.
@@ -223,6 +228,9 @@ class ActionModule(ActionBase):
             workers = self.inventory_groups.get("worker", [])
             if isinstance(pools, dict) and isinstance(periodic, dict) and beat is not None:
                 problems += application.worker_problems(application.truthy(beat), list(pools), workers, list(periodic))
+            volumes = host.get("backend_volumes", self.specs.stack)
+            if isinstance(volumes, dict):
+                problems += checks.shared_volume_problems(self.inventory_groups, list(volumes))
             uses = host.get("backend_redis_uses", self.specs.stack)
             problems += application.service_problems(
                 self.inventory_groups, host.raw, uses if isinstance(uses, dict) else {}
@@ -277,6 +285,7 @@ class ActionModule(ActionBase):
         problems += found
         problems += self.secret_problems(host, options, environment, broken)
         problems += self.application_problems(host, options, environment, broken)
+        problems += self.fleet_problems(host)
         # What a variable with a problem brings down with it is no further problem.
         reported = {checks.variable_of(problem.subject) for problem in problems if not problem.warning}
         problems += self.template_problems(host, options, environment, reported)
@@ -441,6 +450,16 @@ class ActionModule(ActionBase):
             return Problem(name, "cannot be evaluated (%s)" % type(error).__name__, "check its template")
         reason = checks.one_line(str(error))
         return Problem(name, "cannot be evaluated: %s" % reason.rstrip("."), "check its template")
+
+    def fleet_problems(self, host: HostVariables) -> list[Problem]:
+        if not application.truthy(host.get("stack_fleet", self.specs.stack)) or host.name not in self.addresses:
+            return []
+        observation = host.raw.get("container_observation")
+        facts = observation.get("host", {}) if isinstance(observation, dict) else {}
+        others = {name: address for name, address in self.addresses.items() if name != host.name}
+        address = str(self.addresses[host.name])
+        found = checks.private_address_problems(address, others, facts.get("addresses", []))
+        return [dataclasses.replace(problem, about_host=True) for problem in found]
 
     def observed_problems(self, host: HostVariables, options: dict[str, dict]) -> list[Problem]:
         observation = host.raw.get("container_observation")

@@ -69,7 +69,9 @@ def read_store(directory: Path, wanted: list[dict], renew_days: int, authority_r
     refused = [REFUSED % (base, text) for text in about_key if not set(problems) - set(about_key)]
     pairs, outdated = {}, {}
     for item in wanted:
-        pair = {kind: text_of(directory / (item["name"] + end)) for kind, end in (("certificate", ".crt"), ("key", ".key"))}
+        pair = {
+            kind: text_of(directory / (item["name"] + end)) for kind, end in (("certificate", ".crt"), ("key", ".key"))
+        }
         found = certificate_problems(
             pair["certificate"],
             pair["key"],

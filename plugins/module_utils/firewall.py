@@ -17,7 +17,7 @@ def table_name(stack: str) -> str:
 
 
 def paths(stack: str, directory: str = DIRECTORY) -> dict[str, str]:
-    """Files of a stack: rules, which a host loads when it starts, and applied, the digest of what the kernel made of them."""
+    """Files of a stack: rules, which a host loads when it starts, and applied, a digest of what became of them."""
     base = os.path.join(directory, stack)
     return {"rules": base + ".nft", "applied": base + ".applied"}
 
@@ -30,9 +30,7 @@ def nft(*arguments: str, stdin: str | None = None) -> subprocess.CompletedProces
     program = shutil.which("nft", path=SEARCH_PATH)
     if not program:
         return subprocess.CompletedProcess(arguments, 127, "", "nft is not installed")
-    return subprocess.run(
-        [program, *arguments], input=stdin, capture_output=True, text=True, timeout=30, check=False
-    )
+    return subprocess.run([program, *arguments], input=stdin, capture_output=True, text=True, timeout=30, check=False)
 
 
 def live(stack: str) -> str:
@@ -48,8 +46,8 @@ def elements(items: list) -> str:
 def rules(stack: str, wanted: dict, subnets: list[str], managed: str) -> str:
     """Text for nft that replaces the table in one step; empty when nothing is wanted.
 
-    wanted: docker_host_firewall: address, ports (port, protocol, sources), peers (addresses) and peer_ports. subnets: of
-    the stack's containers on this host.
+    wanted: docker_host_firewall: address, ports (port, protocol, sources), peers (addresses) and peer_ports.
+    subnets: of the stack's containers on this host.
     """
     if not wanted:
         return ""
@@ -64,7 +62,7 @@ def rules(stack: str, wanted: dict, subnets: list[str], managed: str) -> str:
         # Before Docker's own chains; what is accepted here still passes those.
         "        type filter hook forward priority filter - 10; policy accept;",
         "",
-        "        # What the packet's connection was opened to, before Docker translated it; so open ones are judged as well.",
+        "        # What a connection was opened to, before Docker translated it; open ones are judged again and again.",
     ]
     for entry in wanted.get("ports") or []:
         match = "ct original ip daddr %s meta l4proto %s ct original proto-dst %d" % (

@@ -378,7 +378,7 @@ def secret_problems(secrets: t.Mapping[str, str], extra: t.Mapping[str, str], en
 def group_problems(
     groups: t.Mapping[str, t.Sequence[str]], known: t.Mapping[str, t.Mapping[str, t.Any]], extra: t.Collection[str] = ()
 ) -> list[Problem]:
-    """known: group name -> {roles, required (bool), hosts_max (int), hint}."""
+    """known: group name -> {roles, required (bool), hosts_max (int), advice}."""
     problems = []
     for name in sorted(set(groups) - set(known) - set(extra) - {"all", "ungrouped"}):
         advice = suggestion(name, known, 0.6) or "known groups are %s" % ", ".join(known)
@@ -476,6 +476,37 @@ def parsed_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network |
 
 def overlap(one: t.Any, other: t.Any) -> bool:
     return one.version == other.version and one.overlaps(other)
+
+
+# A fleet ------------------------------------------------------------------------------------------------------------
+
+
+def private_address_problems(address: str, others: t.Mapping[str, str], present: t.Collection[str]) -> list[Problem]:
+    """A host's address in a fleet. others: the addresses of the other hosts. present: what the host has, if known."""
+    name, value = "stack_private_address", shown(address)
+    try:
+        wrong = ipaddress.IPv4Address(address).is_loopback
+    except ValueError:
+        wrong = True
+    if wrong:
+        remedy = "set it for the host in hosts.yml or host_vars, such as 10.0.0.11"
+        return [Problem(name, "not an IPv4 address at which other hosts reach this one", remedy, value)]
+    if same := sorted(host for host, other in others.items() if other == address):
+        return [Problem(name, "is the address of %s as well" % ", ".join(same), "give each host its own", value)]
+    if present and address not in present:
+        text = "is none of the host's own addresses, which are %s" % ", ".join(present)
+        return [Problem(name, text, "set it to one of them: services bind to it", value)]
+    return []
+
+
+def shared_volume_problems(groups: t.Mapping[str, t.Sequence[str]], volumes: t.Collection[str]) -> list[Problem]:
+    """Volumes of the application are a host's own; on several hosts each has another content."""
+    hosts = sorted({host for name in ("web", "worker") for host in groups.get(name, [])})
+    if len(hosts) < 2 or not volumes:
+        return []
+    text = "each of the hosts %s has files of its own in it" % ", ".join(hosts)
+    remedy = "use object storage or mount a shared file system, unless the application can live with that"
+    return [Problem("backend_volumes.%s" % name, text, remedy, warning=True) for name in volumes]
 
 
 # A host as it was observed --------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ DOCUMENTATION = r"""
 module: stack_firewall
 short_description: Apply the packet filter of a stack
 description:
-  - Checks the rules, replaces the stack's table in one step, so that no packet sees half of it, and keeps the rules in a
-    file that the host loads when it starts. Notes what the kernel made of them, so that M(broadcast.stack.stack_info) can
-    tell when somebody has changed the table.
+  - Checks the rules, replaces the stack's table in one step, so that no packet sees half of it, and keeps the rules in
+    a file that the host loads when it starts. Notes what the kernel made of them, so that
+    M(broadcast.stack.stack_info) can tell when somebody has changed the table.
 options:
   stack:
     description: Name of the stack.

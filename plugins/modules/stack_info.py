@@ -119,6 +119,7 @@ volumes:
 import glob
 import hashlib
 import http.client
+import itertools
 import json
 import os
 import re
@@ -235,9 +236,7 @@ def addresses(table="/proc/net/fib_trie"):
             lines = stream.read().split("\n")
     except OSError:
         return []
-    found = {
-        above.split()[-1] for above, line in zip(lines, lines[1:], strict=False) if line.strip() == "/32 host LOCAL"
-    }
+    found = {above.split()[-1] for above, line in itertools.pairwise(lines) if line.strip() == "/32 host LOCAL"}
     return sorted(address for address in found if not address.startswith("127."))
 
 

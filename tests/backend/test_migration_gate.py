@@ -236,6 +236,13 @@ def test_what_cannot_be_known_is_named(project: Project) -> None:
     assert (found["breaking"], found["unknown"]) == ([], ["runs Python: fill", "runs SQL"])
 
 
+def test_a_field_that_is_not_understood_is_named(project: Project) -> None:
+    field = "type('Odd', (models.TextField,), {'db_type': lambda self, connection: 1 / 0})()"
+    found = project.second(f"migrations.AddField('item', 'new', {field})")
+    assert found["breaking"] == []
+    assert found["unknown"][0].startswith("AddField is not understood (ZeroDivisionError in ")
+
+
 def test_models_that_are_created_in_the_same_plan_may_change(project: Project) -> None:
     project.add("0002_new", "migrations.CreateModel('Shelf', [('id', models.BigAutoField(primary_key=True))])")
     project.add(

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SPECIFICATIONS = {
     "postgres": "[__postgres_container]",
     "redis": "__redis_containers",
+    "gateway": "__gateway_containers",
     "django_web": "__django_web_containers",
     "celery_worker": "__celery_worker_containers",
     "nginx_tls": "[__nginx_tls_container]",
@@ -106,7 +107,8 @@ LONG_LIVED = [(environment, role) for environment in ("dev", "staging", "prod") 
 @pytest.mark.parametrize(("environment", "role"), LONG_LIVED)
 def test_every_container_keeps_the_policy(environment, role):
     specs = templated(environment, role, SPECIFICATIONS[role])
-    assert specs
+    # On one host there is nobody to have TLS with.
+    assert specs or (role == "gateway" and environment != "prod")
     for spec in specs:
         options = arguments(spec)
         assert options["user"].split(":")[0] not in ("0", "root"), spec["name"]

@@ -229,6 +229,36 @@ def test_backups_read_the_volumes_of_their_own_host() -> None:
     assert "group backups = b: is not a host of postgres" in lines(preflight.group_problems(groups, GROUPS))
 
 
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("10.0.0.1", ""),
+        ("app1.example.org", "not an IPv4 address"),
+        ("fd00::1", "not an IPv4 address"),
+        ("127.0.0.1", "not an IPv4 address at which other hosts reach this one"),
+        ("10.0.0.2", "is the address of db as well"),
+        ("10.0.0.9", "is none of the host's own addresses, which are 10.0.0.1, 192.168.0.1"),
+    ],
+)
+def test_a_private_address_is_one_of_the_hosts_own(address, text) -> None:
+    found = preflight.private_address_problems(address, {"db": "10.0.0.2"}, ["10.0.0.1", "192.168.0.1"])
+    assert text in lines(found)
+    assert bool(found) == bool(text)
+
+
+def test_an_unknown_host_may_have_any_address() -> None:
+    assert preflight.private_address_problems("10.0.0.1", {}, []) == []
+
+
+def test_local_volumes_on_several_hosts_are_told() -> None:
+    groups = {"web": ["a", "b"], "worker": ["a"]}
+    (found,) = preflight.shared_volume_problems(groups, ["media"])
+    assert found.warning
+    assert "each of the hosts a, b has files of its own in it" in found.text
+    assert preflight.shared_volume_problems({"web": ["a"], "worker": ["a"]}, ["media"]) == []
+    assert preflight.shared_volume_problems(groups, []) == []
+
+
 def test_groups_of_ones_own_can_be_accepted() -> None:
     groups = {"all": ["a"], "postgres": ["a"], "web": ["a"], "backups": ["a"], "rack1": ["a"]}
     assert preflight.group_problems(groups, GROUPS, ["rack1"]) == []

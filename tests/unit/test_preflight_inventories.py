@@ -362,6 +362,8 @@ MISTAKES = [
     ("hosts", r"far: is unreachable: .*Connection refused"),
     ("hosts", r"group edge: has no host"),
     ("hosts", r"group postgres = far, localhost: has 2 hosts where 1 can serve"),
+    ("hosts", r"localhost: stack_private_address = localhost .*: not an IPv4 address at which other hosts reach"),
+    ("hosts", r"far: stack_private_address = 127.0.0.1 .*: not an IPv4 address at which other hosts reach this one"),
     ("hosts", r"alone: is in no group; put it into one of postgres, redis, web, worker, edge, backups"),
     ("context", r"backend_requirements = requirements/none.txt .*: no such file in backend_context"),
     ("context", r"backend_domains = \[\] .*: empty"),

@@ -26,7 +26,9 @@ def verified(store: Path, name: str, *checks: str) -> bool:
 
 @pytest.mark.parametrize(("name", "address"), [("db", "10.0.0.11"), ("edge", "10.0.0.12")])
 def test_a_certificate_is_for_its_name_and_its_address(store, name, address):
-    assert verified(store, name, "-verify_hostname", f"{name}.shop.test", "-verify_ip", address, "-purpose", "sslserver")
+    assert verified(
+        store, name, "-verify_hostname", f"{name}.shop.test", "-verify_ip", address, "-purpose", "sslserver"
+    )
     assert not verified(store, name, "-verify_ip", "10.0.0.99")
 
 

@@ -107,3 +107,38 @@ def test_a_misspelled_key_is_refused(converge):
     result = converge(docker_host_networks=[{"name": "shop-new", "subnett": "10.213.78.0/24"}])
     assert result.returncode != 0
     assert "subnett" in result.stdout
+
+
+FIREWALL = {
+    "address": "192.0.2.7",
+    "ports": [{"port": 5432, "sources": ["192.0.2.8"]}],
+    "peers": ["192.0.2.8"],
+    "peer_ports": [5432],
+}
+
+
+def live(host) -> str:
+    return host.run("nft list table inet broadcast_shop").stdout
+
+
+def test_the_packet_filter_is_applied_restored_and_removed(host, converge):
+    assert not live(host)
+    assert converge(docker_host_firewall=FIREWALL).returncode == 0
+    wished = live(host)
+    assert "ct original proto-dst 5432" in wished
+    again = converge(docker_host_firewall=FIREWALL)
+    assert "changed=0" in again.stdout
+    # By hand, or by a service that flushes what it does not know.
+    for command in ("delete table inet broadcast_shop", "add rule inet broadcast_shop forward accept"):
+        host.check_output(f"nft {command}")
+        assert live(host) != wished
+        assert "changed=0" not in converge("--check", docker_host_firewall=FIREWALL).stdout
+        assert converge(docker_host_firewall=FIREWALL).returncode == 0
+        assert live(host) == wished
+    # What a host does when it starts.
+    host.check_output("nft delete table inet broadcast_shop && nft --file /etc/broadcast.stack/shop.nft")
+    assert live(host) == wished
+    assert "changed=0" in converge(docker_host_firewall=FIREWALL).stdout
+    assert converge().returncode == 0
+    assert not live(host)
+    assert not host.file("/etc/broadcast.stack/shop.nft").exists

@@ -207,15 +207,19 @@ class Walk:
         from django.db.migrations import operations
         from django.db.migrations.operations.models import ModelOperation
 
-        is_model = isinstance(operation, ModelOperation | operations.fields.FieldOperation) or hasattr(
+        is_model = isinstance(operation, (ModelOperation, operations.fields.FieldOperation)) or hasattr(
             operation, "model_name"
         )
+        own = not type(operation).__module__.startswith("django.")
         if not is_model:
             reasons, unknown = analyse_code(operation)
         else:
-            reasons, unknown = self.model_operation(operation, app, before, after), []
-            if not type(operation).__module__.startswith("django.") and not reasons:
-                unknown = analyse_code(operation)[1]
+            try:
+                reasons = self.model_operation(operation, app, before, after)
+                unknown = [f"runs {type(operation).__name__}"] if own and not reasons else []
+            except Exception as error:
+                # Fields of packages may be like no other; that is no reason to release nothing.
+                reasons, unknown = [], [f"{type(operation).__name__} is not understood ({describe(error)})"]
         found[0].extend(reasons)
         found[1].extend(unknown)
 
