@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from conftest import FULL, RELEASES, TASKS, wait_until
+from fleet import FULL, RELEASES, TASKS, wait_until
 
 ENVIRONMENT = {"PROBE_HOST": "{{ inventory_hostname }}", "PROBE_NOTE": "changed"}
 

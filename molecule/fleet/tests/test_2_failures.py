@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from conftest import DOMAIN, FULL, STACK, STEPS, wait_until
+from fleet import DOMAIN, FULL, STACK, STEPS, wait_until
 
 FLAG = f"/var/lib/docker/volumes/{STACK}-flags/_data/unhealthy"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
-from conftest import DOMAIN, FULL, SCENARIO, STACK
+from fleet import DOMAIN, FULL, SCENARIO, STACK
 
 PROGRAM = (SCENARIO / "scan.py").read_text()
 # The ports that anything of the stack or of a Docker host could listen on, or all.
