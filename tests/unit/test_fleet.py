@@ -210,7 +210,7 @@ def test_an_application_is_told_how_to_verify_the_database():
 
 def test_a_host_gets_the_images_of_its_groups_and_no_other():
     groups = {"edge": ["a", "b"], "web": ["b"], "worker": ["c"], "postgres": ["d"], "redis": ["d"], "backups": ["d"]}
-    catalog = dict.fromkeys(["base", "builder", "postgres", "redis", "backups", "nginx", "django"], {})
+    catalog = {name: {} for name in ("base", "builder", "postgres", "redis", "backups", "nginx", "django")}
     wanted = {host: fleet.images(host, groups, catalog) for host in "abcde"}
     assert wanted == {
         # It publishes the static files that are in the application's image.
