@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A copy of the reference application with the probe in it: source.py BACKEND TARGET [RELEASE].
 
-The probe tells which release answers, and records which tasks ran how often. Its release is a constant of the source, so
-each one is another image that shares all layers but the code's.
+The probe tells which release answers, and records which tasks ran how often. Its release is a constant of the source,
+so each one is another image that shares all layers but the code's.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ HERE = Path(__file__).parent
 PATCHES = {
     "config/settings/application.py": 'INSTALLED_APPS += ["probe"]\n',
     "config/settings/celery.py": (
-        'CELERY_BEAT_SCHEDULE["probe"] = {"task": "probe.tick", "schedule": 1.0, "options": {"expires": 30}}\n'
+        'CELERY_BEAT_SCHEDULE["probe"] = {"task": "probe.tick", "schedule": 1.0, "options": {"queue": "ticks"}}\n'
     ),
     "config/urls.py": (
-        "from probe.views import probe\n\n"
-        'urlpatterns = [path("probe/", probe), *[one for one in urlpatterns]]\n'
+        'from probe.views import probe\n\nurlpatterns = [path("probe/", probe), *[one for one in urlpatterns]]\n'
     ),
     "config/health.py": (
         "from probe.views import unhealthy\n\n_live = live\n\n\n"

@@ -206,3 +206,22 @@ def test_an_application_is_told_how_to_verify_the_database():
     found = access.database_access(database, "app", "word")
     assert (found["sslmode"], found["sslrootcert"]) == ("verify-full", "/ca.crt")
     assert found["url"] == "postgresql://app:word@10.0.0.1:5432/shop"
+
+
+def test_a_host_gets_the_images_of_its_groups_and_no_other():
+    groups = {"edge": ["a", "b"], "web": ["b"], "worker": ["c"], "postgres": ["d"], "redis": ["d"], "backups": ["d"]}
+    catalog = {name: {} for name in ("base", "builder", "postgres", "redis", "backups", "nginx", "django")}
+    wanted = {host: fleet.images(host, groups, catalog) for host in "abcde"}
+    assert wanted == {
+        # It publishes the static files that are in the application's image.
+        "a": ["django", "nginx"],
+        "b": ["django", "nginx"],
+        "c": ["django"],
+        # nginx is the gateway of Redis.
+        "d": ["backups", "nginx", "postgres", "redis"],
+        "e": [],
+    }
+
+
+def test_an_application_that_is_built_elsewhere_is_no_image_of_a_host():
+    assert fleet.images("a", {"web": ["a"]}, {"nginx": {}}) == ["nginx"]

@@ -15,6 +15,8 @@ class Work(models.Model):
 
 
 class Tick(models.Model):
-    """Each run of the task that beat sends every second."""
+    """Each run of the task that beat sends every second: its id, the process that sent it, and when."""
 
-    at = models.DateTimeField(auto_now_add=True)
+    task = models.CharField(max_length=50)
+    scheduler = models.CharField(max_length=100)
+    sent = models.FloatField()

@@ -1,9 +1,10 @@
-import socket
+import os
 from pathlib import Path
 
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from probe.models import Item
 from probe.release import RELEASE
 
 FLAG = Path("/srv/flags/unhealthy")
@@ -19,9 +20,9 @@ def unhealthy() -> bool:
 
 @csrf_exempt
 def probe(request: HttpRequest) -> JsonResponse:
-    from probe.models import Item
-
-    answer = {"release": RELEASE, "container": socket.gethostname()}
+    answer = {"release": RELEASE, "host": os.environ.get("PROBE_HOST", "")}
+    if "PROBE_NOTE" in os.environ:
+        answer["note"] = os.environ["PROBE_NOTE"]
     if request.method == "POST":
         answer["item"] = Item.objects.create(text=RELEASE).pk
     return JsonResponse(answer)

@@ -5,8 +5,8 @@ ID = models.BigAutoField(auto_created=True, primary_key=True, serialize=False, v
 
 class Migration(migrations.Migration):
     initial = True
-    dependencies = []
-    operations = [
+    dependencies = ()
+    operations = (
         migrations.CreateModel("Item", [("id", ID), ("text", models.CharField(max_length=100))]),
         migrations.CreateModel(
             "Work",
@@ -15,5 +15,13 @@ class Migration(migrations.Migration):
                 ("count", models.IntegerField(default=0)),
             ],
         ),
-        migrations.CreateModel("Tick", [("id", ID.clone()), ("at", models.DateTimeField(auto_now_add=True))]),
-    ]
+        migrations.CreateModel(
+            "Tick",
+            [
+                ("id", ID.clone()),
+                ("task", models.CharField(max_length=50)),
+                ("scheduler", models.CharField(max_length=100)),
+                ("sent", models.FloatField()),
+            ],
+        ),
+    )

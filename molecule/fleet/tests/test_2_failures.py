@@ -1,0 +1,113 @@
+"""All or nothing, whatever fails; and the same command again finishes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+
+import pytest
+from fleet import DOMAIN, FULL, STACK, STEPS, wait_until
+
+FLAG = f"/var/lib/docker/volumes/{STACK}-flags/_data/unhealthy"
+
+
+def answers(fleet, host: str) -> bool:
+    """Whether a new client gets a page from this edge."""
+    command = ["curl", "--silent", "--fail", "--max-time", "1", "--cacert", str(fleet.ephemeral / "pki" / "ca.crt")]
+    where = ["--resolve", f"{DOMAIN}:443:{fleet.address(host)}", f"https://{DOMAIN}/probe/"]
+    return subprocess.run([*command, *where], stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def test_a_release_that_fails_on_one_host_is_undone_on_all(fleet, site, release, loaded, record):
+    release("well")
+    host = fleet.group("web")[-1]
+    fleet.on(host, f"echo sick > {FLAG}")
+    fleet.write("sick")
+    try:
+        with loaded() as result:
+            done = site(backend_health_start_period_seconds=10)
+            assert done.returncode != 0, done.stdout
+            fleet.check_serves("well")
+    finally:
+        fleet.on(host, f"rm {FLAG}")
+    record(requests=result["requests"], failed=result["failed"], exit_code=done.returncode)
+    assert result["failed"] == 0, json.dumps(result, indent=2)
+    assert {name: records[-1]["result"] for name, records in fleet.records().items()} == dict.fromkeys(
+        fleet.hosts, "failed"
+    )
+    # The same again, now that the reason is gone.
+    done = site(backend_health_start_period_seconds=10)
+    assert done.returncode == 0, done.stdout
+    fleet.check_serves("sick")
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_controller_that_is_killed_leaves_what_the_same_command_finishes(fleet, site, loaded, record, step):
+    name = f"killed-{step}-{int(time.time())}"
+    fleet.write(name)
+    with loaded() as result:
+        came = fleet.kill_at(step)
+        # What it had begun on hosts goes on there for a while.
+        time.sleep(2)
+        done = site()
+        assert done.returncode == 0, done.stdout
+    record(step=step, came=came, requests=result["requests"], failed=result["failed"])
+    assert result["failed"] == 0, json.dumps(result, indent=2)
+    fleet.check_serves(name)
+
+
+def test_of_two_releases_at_once_one_runs_and_the_migration_once(fleet, record):
+    name = f"pair-{int(time.time())}"
+    fleet.write(name)
+    migration = fleet.source / "probe/migrations/0002_once.py"
+    migration.write_text(
+        "from django.db import migrations\n\n\n"
+        "class Migration(migrations.Migration):\n"
+        '    dependencies = (("probe", "0001_initial"),)\n'
+        f"    operations = (migrations.RunSQL(\"INSERT INTO probe_item (text) VALUES ('{name}')\", elidable=True),)\n"
+    )
+    runs = [fleet.start(), fleet.start()]
+    outputs = [run.communicate()[0] for run in runs]
+    codes = [run.returncode for run in runs]
+    record(exit_codes=codes)
+    assert 0 in codes, outputs
+    for code, output in zip(codes, outputs, strict=True):
+        assert code == 0 or "lock" in output, output
+    fleet.check_serves(name)
+    count = f"from probe.models import Item; print('count', Item.objects.filter(text='{name}').exclude(pk=0).count())"
+    # POST requests write the release as well, but none was sent since.
+    assert fleet.manage("shell", "-c", count).split()[-1] == "1"
+
+
+def test_a_web_host_that_was_away_gets_requests_when_it_has_the_release(fleet, site, loaded, record):
+    away = next((host for host in fleet.group("web") if host not in fleet.group("edge")), None)
+    if away is None:
+        pytest.skip("every web host is an edge as well")
+    edge = fleet.group("edge")[0]
+    name = f"away-{int(time.time())}"
+    subprocess.run(["docker", "stop", "--time", "5", away], check=True, stdout=subprocess.DEVNULL)
+    try:
+        fleet.on(edge, f"docker stop --time 1 {STACK}-nginx")
+        fleet.on(edge, f"docker start {STACK}-nginx")
+        started = time.monotonic()
+        wait_until(lambda: answers(fleet, edge), 3 if FULL else 15)
+        edge_seconds = round(time.monotonic() - started, 1)
+        fleet.write(name)
+        with loaded() as result:
+            done = site()
+        assert away in done.stdout
+        table = done.stdout[done.stdout.find("PLAY RECAP") :]
+    finally:
+        subprocess.run(["docker", "start", away], check=True, stdout=subprocess.DEVNULL)
+    wait_until(lambda: f"{STACK}-postgres" in fleet.containers(away) or bool(fleet.containers(away)), 60)
+    with loaded() as back:
+        time.sleep(10)
+        done = site()
+        assert done.returncode == 0, done.stdout
+    record(edge_seconds=edge_seconds, failed=result["failed"], failed_at_return=back["failed"], recap=table)
+    assert result["failed"] == 0, json.dumps(result, indent=2)
+    assert back["failed"] == 0, json.dumps(back, indent=2)
+    # Never what it ran before it went away.
+    assert list(back["releases"]) == [name]
+    fleet.check_serves(name)

@@ -1,0 +1,106 @@
+"""Hosts join by the inventory; and each of them shows others what they need, nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from fleet import DOMAIN, FULL, SCENARIO, STACK
+
+PROGRAM = (SCENARIO / "scan.py").read_text()
+# The ports that anything of the stack or of a Docker host could listen on, or all.
+PORTS = "1-65535" if FULL else "1-1024,2375-2377,5432-5433,6379-6390,7946,8000-8200,8432,8443,9000-9200,26379"
+
+
+def scan(fleet, source: str, command: str = "python3") -> dict[str, list[int]]:
+    """Host -> the ports of it that a process on another one reaches."""
+    targets = {host: fleet.address(host) for host in fleet.hosts if host != source}
+    done = subprocess.run(
+        ["docker", "exec", "-i", source, *command.split(), "-", PORTS, *targets.values()],
+        input=PROGRAM,
+        text=True,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    return {host: found[address] for host, address in targets.items()}
+
+
+def allowed(fleet, target: str, source: str = "") -> list[int]:
+    """What issue 4 allows: SSH, the edges' two ports, and services for the groups that use them."""
+    ports = {22}
+    if target in fleet.group("edge"):
+        ports |= {80, 443}
+    if target in fleet.group("web") and source in fleet.group("edge"):
+        ports |= {8100, 8101, 8102}
+    if target in fleet.group("postgres") and source in fleet.group("web", "worker", "backups"):
+        ports |= {5432}
+    if target in fleet.group("redis") and source in fleet.group("web", "worker"):
+        ports |= {6379, 6380}
+    return sorted(ports)
+
+
+def check(fleet, record, label: str, found: dict[str, list[int]], source: str = "") -> None:
+    record(source=label, reaches=found)
+    for target, ports in found.items():
+        unexpected = set(ports) - set(allowed(fleet, target, source))
+        assert not unexpected, (label, target, ports)
+        # Nothing listens in the slot of a release that is stopped, but the gateway does.
+        assert {22, 443} & set(allowed(fleet, target, source)) <= set(ports), (label, target, ports)
+
+
+def test_a_scan_from_each_host_finds_what_its_groups_use(fleet, record):
+    for source in fleet.hosts:
+        check(fleet, record, source, scan(fleet, source), source)
+
+
+def test_a_scan_from_outside_finds_the_edges(fleet, record):
+    for source in set(fleet.group("nested")) - set(fleet.hosts):
+        check(fleet, record, f"{source} (outside)", scan(fleet, source))
+
+
+def test_a_scan_from_a_foreign_container_finds_the_edges(fleet, record):
+    for source in (fleet.group("edge")[0], fleet.group("worker")[0]):
+        image = fleet.on(source, f"docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' {STACK}/django").split()[0]
+        found = scan(fleet, source, f"docker run --rm -i --user 65534 --entrypoint python {image}")
+        check(fleet, record, f"foreign container on {source}", found)
+
+
+def test_plain_text_is_refused_across_hosts(fleet):
+    host, slot = fleet.group("web")[0], fleet.slot()
+    database, broker = (fleet.address(fleet.group(group)[0]) for group in ("postgres", "redis"))
+    postgres = (
+        "import psycopg, os; "
+        f"psycopg.connect(host='{database}', user='{STACK}_app', dbname='{STACK}', sslmode='disable', "
+        "password='canary-postgres-application-f7a0')"
+    )
+    redis = (
+        f"import socket; s = socket.create_connection(('{broker}', 6379), 5); s.sendall(b'PING\\r\\n'); "
+        "s.settimeout(5); print(s.recv(100))"
+    )
+    for code, good in ((postgres, "no encryption"), (redis, "")):
+        done = subprocess.run(
+            ["docker", "exec", host, "docker", "exec", f"{STACK}-web-{slot}", "python", "-c", code],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        assert good in done.stdout, done.stdout
+        assert "PONG" not in done.stdout
+        assert done.returncode != 0 or "b''" in done.stdout, done.stdout
+
+
+def test_a_host_joins_by_two_lines_in_the_inventory(fleet, site, loaded, record, tmp_path):
+    (joining,) = set(fleet.group("nested")) - set(fleet.hosts)
+    inventory = tmp_path / "hosts.ini"
+    inventory.write_text(f"[web]\n{joining}\n")
+    fleet.inventories.append(str(inventory))
+    fleet.__dict__.pop("inventory")
+    with loaded() as result:
+        done = site()
+        assert done.returncode == 0, done.stdout
+    record(requests=result["requests"], failed=result["failed"], domain=DOMAIN)
+    assert result["failed"] == 0, json.dumps(result, indent=2)
+    (hosts,) = fleet.serves(5).values()
+    assert joining in hosts
