@@ -305,7 +305,7 @@ def text(found):
             kept.setdefault((entry["release"], entry["slot"]), []).append(entry["host"])
         releases = ", ".join("%d in %s" % key for key in sorted(kept))
         count = sum(len(entry["containers"]) for entry in found["kept"])
-        lines += ["", "kept, stopped: release %s (%d containers)" % (releases, count)]
+        lines += ["", "kept, stopped: release %s (%d container%s)" % (releases, count, "" if count == 1 else "s")]
     extra = [("BACKUP OF", "LAST", "AGE", "TYPE")] if found["backups"] else []
     for row in found["backups"]:
         extra.append((row["container"], row["finished"] or row["problem"], span(row["age_seconds"]), row["type"]))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import pytest
 import yaml
@@ -99,7 +101,7 @@ def test_kept_containers_are_one_line_and_no_problem():
     found = look({"a": host(observation({"shop-web-blue": container(), "shop-web-green": kept}))})
     assert found["exit_code"] == 0
     assert found["kept"] == [{"host": "a", "release": 6, "slot": "green", "containers": ["shop-web-green"]}]
-    assert "kept, stopped: release 6 in green (1 containers)" in status.text(found)
+    assert "kept, stopped: release 6 in green (1 container)" in status.text(found)
 
 
 def test_workers_of_the_release_before_may_still_run_but_are_told():
@@ -278,3 +280,27 @@ def test_a_status_compares_every_role_that_a_plan_does(root):
         if one["name"] == "Plan what else is on the host"
     )
     assert {*compared["vars"]["stack_status_roles"], "docker_host", "django_web", "celery_worker"} == set(roles)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "code", "output", "errors"),
+    [("localhost", 7, "as it is: {}\n", "beside\n"), ("nobody", 3, "", "")],
+)
+def test_a_report_is_all_that_is_shown_and_its_exit_code_that_of_the_run(root, tmp_path, hosts, code, output, errors):
+    report = {"text": "as it is: {}", "errors": "beside", "exit_code": 7}
+    play = {
+        "hosts": hosts,
+        "gather_facts": False,
+        "vars": {"exit_code_otherwise": 3},
+        "tasks": [{"ansible.builtin.debug": {"msg": "noise"}}, {"broadcast.stack.report": report}],
+    }
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    done = subprocess.run(
+        [root / "scripts" / "report", tmp_path / "play.yml", "-i", "localhost,"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "ANSIBLE_LOCALHOST_WARNING": "false", "ANSIBLE_DEPRECATION_WARNINGS": "false"},
+    )
+    assert (done.returncode, done.stdout) == (code, output)
+    assert done.stderr.endswith(errors)
