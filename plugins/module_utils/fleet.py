@@ -58,7 +58,8 @@ def redis_services(addresses: dict) -> list[dict]:
 def firewall(host: str, groups: dict, addresses: dict, ports: dict) -> dict:
     """What docker_host_firewall takes on a host: {address, ports, peers, peer_ports}.
 
-    groups: group to hosts. addresses: host to private address, without hosts that leave. ports: group to the ports that its hosts publish.
+    groups: group to hosts. addresses: host to private address, without hosts that leave. ports: group to the ports that
+    its hosts publish.
     """
     published = []
     for group, numbers in ports.items():
