@@ -344,9 +344,11 @@ def test_old_data_is_put_back_when_the_log_cannot_be_replayed(host, stack: Stack
     stack.sql("INSERT INTO latest VALUES ('even later')")
     stack.write("latest.txt", "latest")
     files = stack.files()
-    stack.sql("SELECT pg_switch_wal()")
+    last = stack.sql("SELECT pg_walfile_name(pg_switch_wal())")
     archive = f"{REPOSITORY}/archive/main/17-1"
-    segment = stack.sql("SELECT last_archived_wal FROM pg_stat_archiver")[:16]
+    segment = last[:16]
+    # What is archived later would lie in a new folder, and be found.
+    host.check_output(f"timeout 60 sh -c 'until ls {archive}/{segment}/{last}-*; do sleep 0.2; done'")
     host.check_output(f"mv {archive}/{segment} {archive}/aside")
     try:
         result = operate("restore", restore_confirm="shop", restore_target_time=moment)
