@@ -25,9 +25,7 @@ class FilterModule:
             "container_changes": _guard(container.changes),
             "container_comparison": _guard(container.comparison),
             "container_loaded": _guard(container.loaded),
-            "container_oneshot": _guard(container.oneshot),
-            "container_missing_volumes": _guard(container.missing_volumes),
-            "container_rendered": _guard(container.rendered),
+            "container_one_run": _guard(container.one_run),
             "container_failure_text": container.failure_text,
             "container_table": container.table,
         }

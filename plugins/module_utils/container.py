@@ -243,9 +243,14 @@ def checksum(spec: dict, arguments: dict, managed: str) -> str:
     )
 
 
-def loaded_note(spec: dict, container: dict) -> str:
-    """What is noted on the host when a container runs with its reloadable files: they and the container's id."""
-    return digest_of([split_contents(spec)[1], container["id"]])
+def loadable(spec: dict) -> str:
+    """Checksum of the files that a container can load anew."""
+    return digest_of(split_contents(spec)[1])
+
+
+def loaded_note(digest: str, container: dict) -> str:
+    """What is noted on the host when a container runs with its loadable files: their checksum, and its id."""
+    return digest_of([digest, container["id"]])
 
 
 def loaded_path(root: str, name: str) -> str:
@@ -470,7 +475,7 @@ def reload_reasons(spec: dict, rendered: dict, observation: dict, root: str) -> 
     if not spec.get("reload"):
         return []
     found = file_differences(rendered, observation["files"], os.path.join(root, spec["name"]))
-    note = loaded_note(spec, observation["containers"][spec["name"]])
+    note = loaded_note(loadable(spec), observation["containers"][spec["name"]])
     noted = observation["files"].get(os.path.join(loaded_path(root, spec["name"]), "sha256"), {}).get("sha256")
     unloaded = noted != hashlib.sha256(note.encode()).hexdigest()
     return found or (["has not loaded its files"] if unloaded else [])
@@ -585,39 +590,48 @@ def surplus(specs, observation, settings):
 
 
 def changes(specs, observation, policy, settings):
-    """What has to be done on a host, {run, reload (see plan), remove (names), volumes} in a list; empty for nothing.
+    """What has to be done on a host, in a list; empty for nothing.
 
-    The arguments are those of plan. A list, since the items of a loop are templated once, variables at every use.
+    Its item is {run, reload (see plan), remove (names), volumes, rendered (see rendered; holds secrets), loadable (see
+    loaded)}. The arguments are those of plan. A list, since the items of a loop are templated once, variables at every
+    use: evaluating the specifications of a role takes longer than most of what is then done with them.
     """
     planned = plan(specs, observation, policy, settings)
     run = [change for change in planned if change["cause"] != "reload"]
     names = [change["name"] for change in run]
+    written = [change["name"] for change in planned]
     slotted = [in_slot(spec, settings.get("slot", "")) for spec in plain(specs)]
     found = {
         "run": run,
         "reload": [change for change in planned if change["cause"] == "reload"],
+        "rendered": rendered(specs, settings, observation["host"]["uid"], observation["files"], written),
+        "loadable": [
+            {
+                "name": spec["name"],
+                "digest": loadable(spec),
+                "gid": 0 if observation["host"]["uid"] == 0 else owner(spec, settings["user"])[1],
+            }
+            for spec in selected(specs, settings)
+            if spec.get("reload") and spec["name"] in written
+        ],
         "remove": surplus(specs, observation, settings),
         "volumes": missing_volumes([spec for spec in slotted if spec["name"] in names], observation, settings),
     }
     return [found] if found["run"] or found["reload"] or found["remove"] else []
 
 
-def loaded(specs, observation, settings, names):
-    """Directories with the notes that containers with these names run with their reloadable files."""
-    found = []
-    for spec in selected(specs, settings):
-        container = observation["containers"].get(spec["name"])
-        if spec.get("reload") and spec["name"] in names and container:
-            uid = observation["host"]["uid"]
-            found.append(
-                {
-                    "path": loaded_path(settings["root"], spec["name"]),
-                    "files": {"sha256": loaded_note(spec, container)},
-                    "uid": uid,
-                    "gid": 0 if uid == 0 else owner(spec, settings["user"])[1],
-                }
-            )
-    return found
+def loaded(entries, observation, root):
+    """Directories with the notes that containers run with their loadable files. entries: {name, digest, gid}."""
+    return [
+        {
+            "path": loaded_path(root, entry["name"]),
+            "files": {"sha256": loaded_note(entry["digest"], container)},
+            "uid": observation["host"]["uid"],
+            "gid": entry["gid"],
+        }
+        for entry in entries
+        if (container := observation["containers"].get(entry["name"]))
+    ]
 
 
 def comparison(specs, observation, policy, settings):
@@ -666,6 +680,23 @@ def oneshot(spec, policy, settings):
         "cleanup": True,
         "comparisons": {"*": "ignore"},
     }
+
+
+def one_run(spec, observation, policy, settings, timeout):
+    """What a container that runs once needs, as the only item of a list (see changes).
+
+    {name, rendered (see rendered; holds secrets), volumes, arguments (of docker_container)}. timeout: seconds.
+    """
+    settings = {**settings, "slot": ""}
+    (spec,) = validate([spec])
+    return [
+        {
+            "name": spec["name"],
+            "rendered": rendered([spec], settings, observation["host"]["uid"]),
+            "volumes": missing_volumes([spec], observation, settings),
+            "arguments": {**oneshot(spec, policy, settings), "timeout": timeout},
+        }
+    ]
 
 
 def failure_text(waited, logs):

@@ -145,9 +145,28 @@ def test_nothing_to_do_is_no_step_and_all_there_is_to_do_is_one():
     assert container.changes([SPEC], host(), POLICY, SETTINGS) == []
     observation = host()
     observation["containers"]["shop-old"] = {"stack": "shop", "role": "web"}
-    assert container.changes([SPEC], observation, POLICY, SETTINGS) == [
-        {"run": [], "reload": [], "remove": ["shop-old"], "volumes": []}
-    ]
+    (change,) = container.changes([SPEC], observation, POLICY, SETTINGS)
+    assert {kind: found for kind, found in change.items() if found} == {
+        "remove": ["shop-old"],
+        "rendered": {"open": [], "secret": []},
+    }
+
+
+def test_what_has_to_be_done_holds_what_is_rendered_for_it_and_nothing_else():
+    other = {**SPEC, "name": "shop-other"}
+    observation = host()
+    (change,) = container.changes([SPEC, other], observation, POLICY, SETTINGS)
+    assert [entry["name"] for entry in change["run"]] == ["shop-other"]
+    paths = [entry["path"] for entries in change["rendered"].values() for entry in entries]
+    assert paths
+    assert all(path.startswith("/srv/shop/shop-other/") for path in paths)
+
+
+def test_what_runs_once_is_told_completely():
+    (once,) = container.one_run({**SPEC, "volumes": ["notes:/n"]}, host(), POLICY, {**SETTINGS, "slot": "blue"}, 60)
+    assert (once["name"], once["arguments"]["name"], once["arguments"]["timeout"]) == ("shop-web", "shop-web", 60)
+    assert once["volumes"] == [{"name": "notes"}]
+    assert once["rendered"]["open"]
 
 
 @pytest.mark.parametrize(("api", "expected"), [("1.43", None), ("1.44", "1s"), ("1.100", "1s")])
@@ -419,7 +438,7 @@ RELOADING = {**SPEC, "reload": {"command": ["reload"], "paths": ["config/*"]}}
 def reloading(note=True):
     observation = host(RELOADING, id="abc")
     if note:
-        text = container.loaded_note(RELOADING, {"id": "abc"})
+        text = container.loaded_note(container.loadable(RELOADING), {"id": "abc"})
         path = container.loaded_path("/srv/shop", "shop-web") + "/sha256"
         observation["files"][path] = {"sha256": hashlib.sha256(text.encode()).hexdigest()}
     return observation
@@ -436,8 +455,12 @@ def test_a_changed_file_that_can_be_reloaded_replaces_nothing():
 def test_files_that_were_rendered_and_not_loaded_are_loaded_by_the_next_run():
     (step,) = plan(reloading(note=False), RELOADING)
     assert step["reasons"] == ["has not loaded its files"]
-    (directory,) = container.loaded([RELOADING], reloading(), SETTINGS, ["shop-web"])
+    (change,) = container.changes([RELOADING], reloading(note=False), POLICY, SETTINGS)
+    (directory,) = container.loaded(change["loadable"], reloading(), "/srv/shop")
     assert directory["path"] == "/srv/shop/shop-web/state/loaded"
+    assert hashlib.sha256(directory["files"]["sha256"].encode()).hexdigest() in {
+        state["sha256"] for state in reloading()["files"].values()
+    }
 
 
 def test_a_changed_secret_still_replaces_what_reloads_only_its_configuration():
