@@ -17,7 +17,8 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 
 LABEL_PREFIX = "broadcast.stack."
 ENV_FILE = "env/container.env"
-# The first Engine API that checks a starting container more often than a running one.
+# The first Engine API that checks a starting container more often than a running one. Checks of running ones are ten
+# seconds apart: each starts a process, and a small host runs ten containers and more.
 START_INTERVAL_API = (1, 44)
 START_INTERVAL = "1s"
 # Keys of a specification that the runner itself turns into something else; all others are docker_container options.
