@@ -11,8 +11,13 @@ def log_lines(hostvars, hosts):
     return status.log_text({host: hostvars[host].get("stack_logs") or {} for host in hosts})
 
 
+def standing(hostvars, hosts, stack):
+    """The table of what was last observed on the hosts."""
+    return status.standing({host: hostvars[host].get("container_observation") for host in hosts}, stack, hosts)
+
+
 class FilterModule:
     """What people read."""
 
     def filters(self):
-        return {"log_lines": log_lines}
+        return {"log_lines": log_lines, "release_standing": standing}

@@ -323,6 +323,29 @@ def text(found):
     return "\n".join(lines)
 
 
+def standing(observations, stack, hosts):
+    """A table of which release runs on which host, at the end of a release. observations: host to result of stack_info.
+
+    A host that was not observed, since it could not be reached or the run ended before, has a line as well.
+    """
+    rows = [("HOST", "RUNS", "CONTAINERS")]
+    for host in hosts:
+        found = {}
+        if not observed(observations.get(host)):
+            rows.append((host, "unknown: it could not be observed", ""))
+            continue
+        for name, container in sorted(observations[host]["containers"].items()):
+            if container["stack"] == stack and container.get("slot") and container["status"] == "running":
+                what = "release %d in slot %s" % (container["release"], container["slot"])
+                found.setdefault(what, []).append(
+                    name if serving(container) else "%s (%s)" % (name, container["health"])
+                )
+        rows += [(host, what, ", ".join(names)) for what, names in found.items()] or [
+            (host, "nothing of a release", "")
+        ]
+    return "\n".join(columns(rows))
+
+
 def log_text(logs):
     """Log lines of all hosts by time, each with its host and container. logs: host to the result of stack_logs."""
     lines = sorted(

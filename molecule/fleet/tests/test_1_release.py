@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
-from fleet import FULL, RELEASES, TASKS, wait_until
+from fleet import FULL, RELEASES, TASKS, needs_full, wait_until
 
 ENVIRONMENT = {"PROBE_HOST": "{{ inventory_hostname }}", "PROBE_NOTE": "changed"}
 
@@ -41,18 +42,40 @@ def test_releases_under_load_fail_no_request_and_do_each_task_once(fleet, releas
     fleet.check_serves(f"{batch}-{RELEASES - 1}")
 
 
-def test_a_rollback_and_the_way_forward_fail_no_request(fleet, release, loaded, record):
+def test_a_rollback_fails_no_request(fleet, loaded, record):
+    """To the release before the last of the test above."""
     (now,) = fleet.serves()
-    release("next")
     with loaded() as result:
         started = time.monotonic()
         done = fleet.play("playbooks/rollback.yml")
         seconds = round(time.monotonic() - started)
         assert done.returncode == 0, done.stdout
-        fleet.check_serves(now)
     check(result, record, rollback_seconds=seconds)
+    (then,) = fleet.serves()
+    assert then != now
+    fleet.check_serves(then)
 
 
+@needs_full
+def test_the_plan_has_no_side_effect_and_lists_what_the_run_then_does(fleet, site, record):
+    fleet.write(f"planned-{int(time.time())}")
+    before = fleet.ids()
+    plan = fleet.play("playbooks/plan.yml")
+    assert plan.returncode == 0, plan.stdout
+    assert fleet.ids() == before
+    listed = set(re.findall(r"^ +(\S+): \w+: (?:create|replace) (\S+?):", plan.stdout, re.MULTILINE))
+    done = site()
+    assert done.returncode == 0, done.stdout
+    after = fleet.ids()
+    made = {place for place, identity in after.items() if before.get(place) != identity}
+    travelled = re.findall(r"(\d+) kB in (\d+) layers", done.stdout)
+    record(planned=sorted(map(": ".join, listed)), kilobytes_and_layers_per_host=travelled)
+    assert listed == made
+    # The code's layer alone, to each of the hosts that run it.
+    assert [layers for _size, layers in travelled] == ["1"] * len(set(fleet.group("edge", "web", "worker")))
+
+
+@needs_full
 def test_a_changed_variable_and_a_changed_edge_fail_no_request(fleet, site, loaded, record):
     with loaded() as result:
         done = site(backend_env=ENVIRONMENT)

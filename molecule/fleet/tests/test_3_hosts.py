@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
-from fleet import DOMAIN, FULL, SCENARIO, STACK
+from fleet import DOMAIN, FULL, SCENARIO, STACK, needs_full
 
 PROGRAM = (SCENARIO / "scan.py").read_text()
 # The ports that anything of the stack or of a Docker host could listen on, or all.
@@ -91,6 +91,7 @@ def test_plain_text_is_refused_across_hosts(fleet):
         assert done.returncode != 0 or "b''" in done.stdout, done.stdout
 
 
+@needs_full
 def test_a_host_joins_by_two_lines_in_the_inventory(fleet, site, loaded, record, tmp_path):
     (joining,) = set(fleet.group("nested")) - set(fleet.hosts)
     inventory = tmp_path / "hosts.ini"
