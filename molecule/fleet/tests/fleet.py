@@ -25,7 +25,7 @@ DOMAIN = "stack.test"
 # A release of five hosts takes minutes where all of them share two processors, so what is more than the least runs with
 # FLEET_FULL alone: in bench/fleet, and in CI where each scenario has a machine of its own.
 FULL = bool(os.environ.get("FLEET_FULL"))
-RELEASES, TASKS, STEPS = (5, 500, range(1, 9)) if FULL else (1, 100, (6,))
+RELEASES, TASKS, RATE = (5, 500, 120) if FULL else (1, 50, 30)
 needs_full = pytest.mark.skipif(not FULL, reason="only with FLEET_FULL, see above")
 
 
@@ -167,7 +167,7 @@ class Fleet:
         return json.loads(output.splitlines()[-1])
 
     @contextlib.contextmanager
-    def loaded(self, rate: int = 120) -> Iterator[dict]:
+    def loaded(self, rate: int = RATE) -> Iterator[dict]:
         """Requests at all edges while the block runs; then the dictionary says what became of them."""
         authority = str(self.ephemeral / "pki" / "ca.crt")
         edges = [self.address(host) for host in self.group("edge")]
@@ -176,7 +176,7 @@ class Fleet:
 
     def serves(self, seconds: float = 3) -> dict[str, list[str]]:
         """Release -> the web hosts that answer with it."""
-        with self.loaded(40) as result:
+        with self.loaded(30) as result:
             time.sleep(seconds)
         assert result["failed"] == 0, result
         return {release: seen["hosts"] for release, seen in result["releases"].items()}
