@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -159,8 +160,8 @@ class Fleet:
 
     def manage(self, *arguments: str) -> str:
         """A management command in the live release."""
-        quoted = " ".join(f"'{argument}'" for argument in arguments)
-        return self.on(self.group("web")[0], f"docker exec {STACK}-web-{self.slot()} python manage.py {quoted}")
+        command = f"docker exec {STACK}-web-{self.slot()} python manage.py {shlex.join(arguments)}"
+        return self.on(self.group("web")[0], command)
 
     def report(self, batch: str, number: int, since: float = 0) -> dict:
         output = self.manage("probe", "report", f"--batch={batch}", f"--number={number}", f"--since={since}")
