@@ -71,7 +71,7 @@ def test_of_two_releases_at_once_one_runs_and_the_migration_once(fleet, record):
         "from django.db import migrations\n\n\n"
         "class Migration(migrations.Migration):\n"
         '    dependencies = (("probe", "0001_initial"),)\n'
-        f"    operations = (migrations.RunSQL(\"INSERT INTO probe_item (text) VALUES ('migrated {name}')\", elidable=True),)\n"
+        f"    operations = (migrations.RunSQL(\"INSERT INTO probe_item (text) VALUES ('migrated {name}')\"),)\n"
     )
     runs = [fleet.start(), fleet.start()]
     outputs = [run.communicate()[0] for run in runs]
