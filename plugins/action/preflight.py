@@ -11,13 +11,14 @@ import typing as t
 from urllib.parse import quote
 
 import yaml
-from ansible.errors import AnsibleError
 from ansible.parsing.vault import EncryptedString
 from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import certificate_problems
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight as checks
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight_application as application
 from ansible_collections.broadcast.stack.plugins.module_utils.preflight import Problem
+from ansible_collections.broadcast.stack.plugins.module_utils.templates import closure, references
+from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables, Outcome
 
 try:
     # Where a value was written. Private to Ansible, so a report must do without it as well.
@@ -27,7 +28,6 @@ except ImportError:
 
 COLLECTION = pathlib.Path(__file__).resolve().parents[2]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-UNSET = object()
 # Filled by hand, even where a part of them is a template.
 OWN_SECRETS = ("backend_secrets", "backend_secret_env", "backend_release_secrets")
 UNDEFINED = re.compile(r"'(\w+)' is undefined")
@@ -75,67 +75,8 @@ class Specifications:
         self.prefixes = ["stack_", "backend_", "secret_", *("%s_" % role for role in self.roles)]
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What became of a variable's template, and the raw values that this depends on."""
-
-    depends: dict[str, t.Any]
-    value: t.Any = None
-    error: Exception | None = None
-
-    def fits(self, raw: dict[str, t.Any]) -> bool:
-        """Whether another host, with these raw values, has the same outcome."""
-        return all(same(raw.get(name, UNSET), value) for name, value in self.depends.items())
-
-
-def same(one: t.Any, other: t.Any) -> bool:
-    try:
-        return one is other or (type(one) is type(other) and one == other)
-    # To compare an encrypted value is to decrypt it, which its own variable reports.
-    except AnsibleError:
-        return False
-
-
-class HostVariables:
-    """A host's variables: raw, and templated one by one so that one that fails hides no other."""
-
-    def __init__(
-        self,
-        name: str,
-        raw: dict[str, t.Any],
-        template: t.Callable[[t.Any], t.Any],
-        outcomes: dict[str, list[Outcome]],
-    ) -> None:
-        self.name = name
-        self.raw = raw
-        self.template = template
-        # Shared by all hosts: most of their variables come from the same files, and templating is what preflight costs.
-        self.outcomes = outcomes
-        self.values: dict[str, t.Any] = {}
-        self.errors: dict[str, Exception] = {}
-
-    def fails(self, name: str) -> bool:
-        if name not in self.values and name not in self.errors:
-            known = next((one for one in self.outcomes.get(name, []) if one.fits(self.raw)), None)
-            outcome = known or self.evaluate(name)
-            if outcome.error:
-                self.errors[name] = outcome.error
-            else:
-                self.values[name] = outcome.value
-        return name in self.errors
-
-    def evaluate(self, name: str) -> Outcome:
-        depends = {other: self.raw.get(other, UNSET) for other in checks.closure(name, self.raw)}
-        try:
-            outcome = Outcome(depends, value=self.template(self.raw[name]))
-        # A plugin in a template may raise anything.
-        except Exception as error:
-            outcome = Outcome(depends, error=error)
-        # A lookup of a template file may read any variable, so it tells nothing about another host.
-        texts = [text for value in depends.values() for _path, text in checks.leaves(value)]
-        if not any("'template'" in text or ".template'" in text for text in texts):
-            self.outcomes.setdefault(name, []).append(outcome)
-        return outcome
+class HostValues(HostVariables):
+    """A host's variables, with the defaults of those it does not set."""
 
     def get(self, name: str, options: t.Mapping[str, t.Mapping[str, t.Any]]) -> t.Any:
         """Value of a variable that is well, else its default; None when there is neither."""
@@ -174,7 +115,11 @@ class ActionModule(ActionBase):
         self.inventory_groups: dict[str, list[str]] = task_vars["groups"]
         self.outcomes: dict[str, list[Outcome]] = {}
         self.validated: dict[tuple[str, int], tuple[t.Any, list[Problem]]] = {}
-        hosts = [self.variables(name, task_vars["hostvars"]) for name in self.inventory_groups["all"]]
+        hostvars = task_vars["hostvars"]
+        hosts = [
+            HostValues(name, dict(hostvars.raw_get(name)), self._templar, self.outcomes, hostvars)
+            for name in self.inventory_groups["all"]
+        ]
         self.observed_between = self.observation_span(hosts)
         self.addresses = {
             host.name: address
@@ -205,19 +150,7 @@ class ActionModule(ActionBase):
             result["_ansible_verbose_always"] = True
         return result
 
-    def variables(self, name: str, hostvars: t.Any) -> HostVariables:
-        raw = dict(hostvars.raw_get(name))
-        scope = {**raw, "hostvars": hostvars}
-        template = self._templar.copy_with_new_env(available_variables=scope).template
-        host = HostVariables(name, raw, template, self.outcomes)
-        # A lookup is worth one evaluation, not one per variable that refers to it.
-        for key, value in raw.items():
-            if isinstance(value, str) and "lookup(" in value and key in self.specs.known and not host.fails(key):
-                scope[key] = host.values[key]
-        host.template = self._templar.copy_with_new_env(available_variables=scope).template
-        return host
-
-    def stack_problems(self, hosts: list[HostVariables]) -> list[Problem]:
+    def stack_problems(self, hosts: list[HostValues]) -> list[Problem]:
         """What concerns the inventory as a whole."""
         extra = {name for host in hosts for name in self.listed(host, "stack_extra_groups")}
         problems = checks.group_problems(self.inventory_groups, self.known_groups, extra)
@@ -238,7 +171,7 @@ class ActionModule(ActionBase):
         return problems
 
     @staticmethod
-    def observation_span(hosts: list[HostVariables]) -> tuple[float, float]:
+    def observation_span(hosts: list[HostValues]) -> tuple[float, float]:
         """
         The controller's time in which hosts told theirs. It is now, unless an unreachable host kept the others waiting:
         then the last answer tells how long ago that was.
@@ -249,7 +182,7 @@ class ActionModule(ActionBase):
         waited = any(one.get("unreachable") for one in observations)
         return (min(now, max(epochs)) if waited and epochs else now), now
 
-    def ports(self, host: HostVariables, options: dict[str, dict]) -> list[checks.Port]:
+    def ports(self, host: HostValues, options: dict[str, dict]) -> list[checks.Port]:
         """Ports that the containers of a host's roles publish."""
         ports = []
         for group_name, group in self.known_groups.items():
@@ -264,15 +197,15 @@ class ActionModule(ActionBase):
                     ports += checks.parsed_ports([text], path.rpartition("[")[0])
         return ports
 
-    def number(self, host: HostVariables, name: str) -> int:
+    def number(self, host: HostValues, name: str) -> int:
         value = host.get(name, self.specs.stack)
         return int(value) if str(value).isdigit() else self.specs.stack[name]["default"]
 
-    def listed(self, host: HostVariables, name: str, options: dict[str, dict] | None = None) -> list[str]:
+    def listed(self, host: HostValues, name: str, options: dict[str, dict] | None = None) -> list[str]:
         value = host.get(name, options or self.specs.stack)
         return value if isinstance(value, list) else []
 
-    def host_problems(self, host: HostVariables, play_hosts: list[str]) -> list[Problem]:
+    def host_problems(self, host: HostValues, play_hosts: list[str]) -> list[Problem]:
         options = dict(self.specs.stack)
         for role in self.roles_of(host):
             options.update(self.specs.roles.get(role, {}))
@@ -297,7 +230,7 @@ class ActionModule(ActionBase):
             problems += [dataclasses.replace(problem, about_host=True) for problem in observed]
         return [dataclasses.replace(problem, host=host.name) for problem in problems]
 
-    def left_out(self, host: HostVariables, options: dict[str, dict]) -> bool:
+    def left_out(self, host: HostValues, options: dict[str, dict]) -> bool:
         """Whether the run goes on without a host that cannot be reached: only where others can do the same work."""
         needed = [name for name in self.known_groups if name not in checks.SPARE_GROUPS]
         return (
@@ -306,12 +239,12 @@ class ActionModule(ActionBase):
             and not any(host.name in self.inventory_groups.get(name, []) for name in needed)
         )
 
-    def roles_of(self, host: HostVariables) -> list[str]:
+    def roles_of(self, host: HostValues) -> list[str]:
         groups = [group for group in self.known_groups if host.name in self.inventory_groups.get(group, [])]
         roles = [role for group in groups for role in self.known_groups[group].get("roles", [])]
         return [*(self.roles_everywhere if groups else []), *roles]
 
-    def located(self, host: HostVariables, problems: list[Problem]) -> list[Problem]:
+    def located(self, host: HostValues, problems: list[Problem]) -> list[Problem]:
         """Problems with the file and line of their variable."""
         keys = {key: key for key in host.raw}
         located = []
@@ -324,14 +257,14 @@ class ActionModule(ActionBase):
             located.append(problem)
         return located
 
-    def name_problems(self, host: HostVariables) -> list[Problem]:
+    def name_problems(self, host: HostValues) -> list[Problem]:
         accepted = self.listed(host, "stack_extra_variables")
         renamed = checks.renamed_variables(host.raw, self.specs.renamed)
         known = frozenset(self.specs.known | set(self.specs.renamed))
         return renamed + checks.unknown_variables(host.raw, known, self.specs.prefixes, accepted)
 
     def value_problems(
-        self, host: HostVariables, options: dict[str, dict], environment: str
+        self, host: HostValues, options: dict[str, dict], environment: str
     ) -> tuple[set[str], list[Problem]]:
         """Missing variables and values of a wrong type; the names of both, since no other check can use them."""
         broken: set[str] = set()
@@ -353,14 +286,14 @@ class ActionModule(ActionBase):
                 broken.add(name)
                 problems += found
         # A variable that only passes on another's value passes on its fault as well.
-        inherited = {name for name in broken if checks.closure(name, host.raw) & broken - {name}}
+        inherited = {name for name in broken if closure(name, host.raw) & broken - {name}}
         return broken, [problem for problem in problems if checks.variable_of(problem.subject) not in inherited]
 
     @staticmethod
-    def needed(host: HostVariables, name: str, options: dict[str, dict]) -> bool:
+    def needed(host: HostValues, name: str, options: dict[str, dict]) -> bool:
         """A secret that nothing on the host refers to is one of a service that the stack does without."""
         others = [other for other in options if other in host.raw] if name.startswith("secret_") else []
-        return not others or any(name in checks.closure(other, host.raw) for other in others)
+        return not others or any(name in closure(other, host.raw) for other in others)
 
     def option_problems(self, name: str, value: t.Any, option: dict[str, t.Any]) -> list[Problem]:
         """Judged once for all hosts that share an outcome, which is why the object and not its value is the key."""
@@ -371,7 +304,7 @@ class ActionModule(ActionBase):
         return problems
 
     def secret_problems(
-        self, host: HostVariables, options: dict[str, dict], environment: str, broken: set[str]
+        self, host: HostValues, options: dict[str, dict], environment: str, broken: set[str]
     ) -> list[Problem]:
         ours: dict[str, str] = {}
         extra: dict[str, str] = {}
@@ -387,9 +320,9 @@ class ActionModule(ActionBase):
                     ours[path] = str(text)
                 # A template passes on what is judged where it is written; an empty string means "not used".
                 elif path == name:
-                    if not checks.references(host.raw[name]) and text:
+                    if not references(host.raw[name]) and text:
                         ours[path] = str(text)
-                elif not checks.references(host.raw[name]) or name in OWN_SECRETS:
+                elif not references(host.raw[name]) or name in OWN_SECRETS:
                     extra[path] = str(text)
         for name in [name for name, text in ours.items() if "-----BEGIN" in text]:
             # Keys and certificates are judged by what they are for.
@@ -397,7 +330,7 @@ class ActionModule(ActionBase):
         return checks.secret_problems(ours, extra, environment)
 
     def application_problems(
-        self, host: HostVariables, options: dict[str, dict], environment: str, broken: set[str]
+        self, host: HostValues, options: dict[str, dict], environment: str, broken: set[str]
     ) -> list[Problem]:
         # Those of Redis are judged with the application's uses of them wherever it runs.
         names = [name for name in (*self.specs.stack, "redis_instances") if name not in broken]
@@ -426,17 +359,17 @@ class ActionModule(ActionBase):
         return problems
 
     def template_problems(
-        self, host: HostVariables, options: dict[str, dict], environment: str, reported: set[str]
+        self, host: HostValues, options: dict[str, dict], environment: str, reported: set[str]
     ) -> list[Problem]:
         problems: dict[str, Problem] = {}
         for name in [name for name in options if name in host.errors]:
-            if checks.closure(name, host.raw) & reported:
+            if closure(name, host.raw) & reported:
                 continue
             root = checks.root_cause(name, host.raw, host.fails)
             problems.setdefault(root, self.template_problem(host, root, options.get(root, {}), environment))
         return list(problems.values())
 
-    def template_problem(self, host: HostVariables, name: str, option: dict, environment: str) -> Problem:
+    def template_problem(self, host: HostValues, name: str, option: dict, environment: str) -> Problem:
         error = host.errors[name]
         if isinstance(host.raw[name], EncryptedString) or "undecryptable" in str(error):
             remedy = "put the password it was encrypted with into .vault-password-%s" % (environment or "<environment>")
@@ -451,7 +384,7 @@ class ActionModule(ActionBase):
         reason = checks.one_line(str(error))
         return Problem(name, "cannot be evaluated: %s" % reason.rstrip("."), "check its template")
 
-    def fleet_problems(self, host: HostVariables) -> list[Problem]:
+    def fleet_problems(self, host: HostValues) -> list[Problem]:
         if not application.truthy(host.get("stack_fleet", self.specs.stack)) or host.name not in self.addresses:
             return []
         observation = host.raw.get("container_observation")
@@ -461,7 +394,7 @@ class ActionModule(ActionBase):
         found = checks.private_address_problems(address, others, facts.get("addresses", []))
         return [dataclasses.replace(problem, about_host=True) for problem in found]
 
-    def observed_problems(self, host: HostVariables, options: dict[str, dict]) -> list[Problem]:
+    def observed_problems(self, host: HostValues, options: dict[str, dict]) -> list[Problem]:
         observation = host.raw.get("container_observation")
         problems = checks.observation_problems(observation)
         if problems:

@@ -27,9 +27,7 @@ class ActionModule(ActionBase):
         plans = {}
         for host in arguments["hosts"]:
             variables = task_vars["hostvars"].raw_get(host)
-            plans[host] = {
-                role: plan for role in arguments["roles"] if (plan := variables.get(role + "_plan")) and "steps" in plan
-            }
+            plans[host] = release.planned(variables, host, arguments["roles"])
         lines = release.summary(plans)
         decision = arguments["release"]
         if decision.get("due"):

@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
             live = release.live_record(observations)
             return {"due": False, "reasons": {}, "previous": live, **release.placement(slots, live)}
         comparisons = {
-            name: [plan for one in arguments["plans"] if (plan := values.get(one)) and "release" in plan]
+            name: list(release.planned(values, name, arguments["plans"]).values())
             for name, values in variables.items()
             if name in observations
         }

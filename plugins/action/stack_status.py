@@ -10,7 +10,7 @@ import time
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.action.report import reported
-from ansible_collections.broadcast.stack.plugins.module_utils import status
+from ansible_collections.broadcast.stack.plugins.module_utils import release, status
 from cryptography import x509
 
 
@@ -58,16 +58,13 @@ class ActionModule(ActionBase):
         for host in arguments["hosts"]:
             variables = task_vars["hostvars"].raw_get(host)
             observation = variables.get("container_observation")
-            failure = variables.get("stack_status_failure") or {}
+            failure = release.planned(variables, host, ["stack_status_failure"]).get("stack_status_failure", {})
+            failures = [*(failure.get("steps") or []), *release.plan_errors(variables, host, arguments["roles"])]
             hosts[host] = {
                 "observation": observation,
-                "failure": "; ".join(failure.get("steps") or []),
+                "failure": "; ".join(dict.fromkeys(failures)),
                 "maintenance": arguments["maintenance"].get(host, ""),
-                "plans": {
-                    role: plan
-                    for role in arguments["roles"]
-                    if isinstance(plan := variables.get(role + "_plan"), dict) and "steps" in plan
-                },
+                "plans": release.planned(variables, host, arguments["roles"]),
             }
             if status.observed(observation):
                 certificates[host] = certificates_of(observation.get("certificates"))

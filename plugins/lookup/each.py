@@ -41,19 +41,9 @@ _list:
   elements: raw
 """
 
-from collections.abc import Mapping
-
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-
-
-def _plain(value: object) -> object:
-    """Without lazy containers: they hold the whole templating engine, which the template lookup would copy."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
+from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables, plain
 
 
 class LookupModule(LookupBase):
@@ -67,8 +57,7 @@ class LookupModule(LookupBase):
         for term in terms:
             if term not in variables:
                 raise AnsibleLookupError(f"No variable named {term!r} was found.")
-            for name, item in _plain(self.get_option("items")).items():
+            for name, item in plain(self.get_option("items")).items():
                 with_item = {**variables, holder: {**(item or {}), "name": name}}
-                templar = self._templar.copy_with_new_env(available_variables=with_item)
-                results.append(templar.template(variables[term]))
+                results.append(HostVariables(name, with_item, self._templar, held=[holder]).value(term))
         return results

@@ -37,6 +37,7 @@ _raw:
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 from ansible.template import trust_as_template
+from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
 
 MANAGED = "Ansible managed"
 
@@ -48,12 +49,13 @@ class LookupModule(LookupBase):
         variables = variables or {}
         self.set_options(var_options=variables, direct=kwargs)
         added = {"ansible_managed": MANAGED, **self.get_option("template_vars")}
-        templar = self._templar.copy_with_new_env(available_variables={**variables, **added})
+        host = HostVariables("", {**variables, **added}, self._templar, held=added)
         results = []
         for term in terms:
             path = self.find_file_in_search_path(variables, "templates", term, ignore_missing=True)
             if not path:
                 raise AnsibleLookupError(f"The template {term} could not be found.")
             text = trust_as_template(self._loader.get_text_file_contents(path))
-            results.append(templar.template(text, escape_backslashes=False, overrides={"trim_blocks": True}))
+            host.prepare(text)
+            results.append(host.template(text, escape_backslashes=False, overrides={"trim_blocks": True}))
         return results

@@ -11,6 +11,7 @@ import re
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.broadcast.stack.plugins.module_utils.templates import closure, references
 
 MINIMUM_SECRET_LENGTH = 16
 MINIMUM_SECRET_CHARACTERS = 6
@@ -45,11 +46,6 @@ SHAPES = {"list": "list", "dict": "dict", **dict.fromkeys(("str", "path", "int",
 MISSPELLING_EDITS = 2
 SECRET_NAME = re.compile("(PASSWORD|PASSWD|SECRET|SECRET_KEY|TOKEN|API_KEY|PRIVATE_KEY|ACCESS_KEY|DSN)$", re.I)
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
-IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-STRING_LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"")
-# The variable that a query of this lookup evaluates; it is named by text.
-EACH = re.compile(r"broadcast\.stack\.each['\"],\s*['\"](\w+)['\"]")
-TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.S)
 UNITS_MB = {"": 1 / 2**20, "b": 1 / 2**20, "k": 1 / 2**10, "m": 1, "g": 2**10}
 
 
@@ -179,30 +175,6 @@ def renamed_variables(defined: t.Collection[str], renamed: t.Mapping[str, str]) 
 
 
 # Templates ------------------------------------------------------------------------------------------------------------
-
-
-def references(value: t.Any) -> set[str]:
-    """Names that the templates in a raw value may refer to (string literals and attributes apart)."""
-    if isinstance(value, str):
-        code = " ".join(TEMPLATE.findall(value))
-        code = re.sub(r"\.\s*[A-Za-z_]\w*", "", STRING_LITERAL.sub("", code))
-        return {*IDENTIFIER.findall(code), *EACH.findall(value)}
-    if isinstance(value, t.Mapping):
-        return set().union(*(references(item) for pair in value.items() for item in pair))
-    if isinstance(value, (list, tuple)):
-        return set().union(*map(references, value))
-    return set()
-
-
-def closure(name: str, raw: t.Mapping[str, t.Any]) -> set[str]:
-    """All variables that a variable's value depends on, itself included, undefined ones too."""
-    found, todo = {name}, [name]
-    while todo:
-        current = todo.pop()
-        fresh = references(raw[current]) - found if current in raw else set()
-        found |= fresh
-        todo += fresh
-    return found
 
 
 def passed_on(subject: str, raw: t.Mapping[str, t.Any], faulty: t.Collection[str]) -> bool:

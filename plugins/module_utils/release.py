@@ -241,6 +241,22 @@ def record(decision, **fields):
     }
 
 
+def planned(variables, host, roles):
+    """Role to what it would do on a host, of the roles that were planned; variables: raw ones of any host."""
+    return {role: one["hosts"][host] for role, one in _registered(variables, roles) if host in one["hosts"]}
+
+
+def plan_errors(variables, host, roles):
+    """Why roles could not be planned for a host."""
+    return [one["errors"][host] for _role, one in _registered(variables, roles) if host in one["errors"]]
+
+
+def _registered(variables, roles):
+    results = [(role, variables.get(role + "_plan")) for role in roles]
+    # A task that was skipped registers something as well.
+    return [(role, result) for role, result in results if isinstance(result, dict) and "hosts" in result]
+
+
 def summary(plans):
     """The lines of a plan. plans: host to role to {steps, changes, release} as role_plan returns them."""
     lines = []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.broadcast.stack.plugins.filter import release_commands
-from ansible_collections.broadcast.stack.plugins.module_utils import container, preflight
+from ansible_collections.broadcast.stack.plugins.module_utils import container, preflight, templates
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight_application as application
 
 STRONG = "q8Zt4LwN0rXv2KcB7mHs"
@@ -57,12 +57,12 @@ def test_renamed_variable_names_its_successor() -> None:
 
 def test_references_skip_strings_and_attributes() -> None:
     text = "{{ images.django.reference | default('literal') }} and {% if flag %}x{% endif %} outside"
-    assert preflight.references({"a": [text]}) >= {"images", "flag"}
-    assert not preflight.references(text) & {"django", "literal", "outside"}
+    assert templates.references({"a": [text]}) >= {"images", "flag"}
+    assert not templates.references(text) & {"django", "literal", "outside"}
 
 
 def test_references_see_what_each_evaluates() -> None:
-    assert "runtime" in preflight.references("{{ query('broadcast.stack.each', 'runtime', items=a, variable='b') }}")
+    assert "runtime" in templates.references("{{ query('broadcast.stack.each', 'runtime', items=a, variable='b') }}")
 
 
 def test_a_fault_that_a_template_passes_on_is_the_other_variables() -> None:
@@ -85,7 +85,7 @@ def test_root_cause_ends_on_a_cycle() -> None:
 
 
 def test_closure_includes_what_is_undefined() -> None:
-    assert preflight.closure("a", {"a": "{{ b }}", "b": "{{ c }}"}) == {"a", "b", "c"}
+    assert templates.closure("a", {"a": "{{ b }}", "b": "{{ c }}"}) == {"a", "b", "c"}
 
 
 # Values
@@ -803,7 +803,7 @@ def test_the_documented_variables_are_those_of_the_wiring(root: Path) -> None:
         assert "required" in option or name in shared or "default" in option, name
         assert option.get("no_log", False) == ("secret" in name), name
         # A default that depends on other variables is documented by what it usually is.
-        depends = preflight.references(shared.get(name)) and not preflight.references(option.get("default"))
+        depends = templates.references(shared.get(name)) and not templates.references(option.get("default"))
         if name in shared and not depends:
             assert option["default"] == shared[name], name
 

@@ -1,0 +1,65 @@
+# MIT License (see LICENSE)
+"""Which variables a raw value refers to."""
+
+from __future__ import annotations
+
+import functools
+import re
+import typing as t
+
+TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.S)
+STRING_LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"")
+IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+ATTRIBUTE = re.compile(r"\.\s*[A-Za-z_]\w*")
+# What this lookup evaluates is named by text, and so is the variable that holds an item meanwhile.
+EACH = re.compile(r"broadcast\.stack\.each['\"],\s*['\"](\w+)['\"]")
+BOUND = re.compile(r"\bvariable=['\"](\w+)['\"]|template_vars=\{['\"](\w+)['\"]")
+# Names that are no variables: filters, tests and the names of arguments.
+NO_VARIABLE = re.compile(r"\|\s*\w+|\bis\s+(?:not\s+)?\w+|\b\w+\s*=(?!=)")
+BUILT_IN = frozenset(
+    {"and", "dict", "else", "elif", "endif", "endfor", "false", "False", "for", "hostvars", "if", "in", "is", "lookup"}
+    | {"none", "None", "not", "now", "omit", "or", "q", "query", "range", "set", "true", "True"}
+)
+
+
+@functools.cache
+def _references(text: str) -> frozenset[str]:
+    code = " ".join(TEMPLATE.findall(text))
+    code = ATTRIBUTE.sub("", STRING_LITERAL.sub("", code))
+    return frozenset({*IDENTIFIER.findall(code), *EACH.findall(text)})
+
+
+@functools.cache
+def free(text: str) -> frozenset[str]:
+    """Names of variables in a text's templates, without those of filters, tests and arguments."""
+    code = STRING_LITERAL.sub("''", " ".join(TEMPLATE.findall(text)))
+    return frozenset(IDENTIFIER.findall(NO_VARIABLE.sub(" ", ATTRIBUTE.sub("", code)))) - BUILT_IN
+
+
+def texts(value: t.Any) -> t.Iterator[str]:
+    """All strings in a raw value, keys too. Not in hostvars, which is a mapping that evaluates."""
+    if isinstance(value, str):
+        yield str(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from texts(key)
+            yield from texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from texts(item)
+
+
+def references(value: t.Any) -> set[str]:
+    """Names that the templates in a raw value may refer to (string literals and attributes apart)."""
+    return set().union(*map(_references, texts(value)))
+
+
+def closure(name: str, raw: t.Mapping[str, t.Any]) -> set[str]:
+    """All variables that a variable's value depends on, itself included, undefined ones too."""
+    found, todo = {name}, [name]
+    while todo:
+        current = todo.pop()
+        fresh = references(raw[current]) - found if current in raw else set()
+        found |= fresh
+        todo += fresh
+    return found

@@ -1,0 +1,160 @@
+# MIT License (see LICENSE)
+"""
+A host's variables, each of them templated once.
+
+Ansible templates a variable anew wherever it is referred to, and with it all that it refers to in turn: the list of the
+stack's hosts was compiled and rendered ten times for one task. Here what a variable refers to is evaluated before it
+and takes its template's place; and what the raw values of several hosts agree about is evaluated for one of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing as t
+from collections.abc import Mapping
+
+from ansible.errors import AnsibleError
+from ansible_collections.broadcast.stack.plugins.module_utils.templates import (
+    BOUND,
+    EACH,
+    closure,
+    free,
+    references,
+    texts,
+)
+
+UNSET = object()
+
+
+def plain(value: t.Any) -> t.Any:
+    """Without lazy containers: they hold the whole templating engine, and would evaluate their items anew."""
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def same(one: t.Any, other: t.Any) -> bool:
+    try:
+        return one is other or (type(one) is type(other) and one == other)
+    # To compare an encrypted value is to decrypt it, which its own variable reports.
+    except AnsibleError:
+        return False
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of a variable's template, and the raw values that this depends on."""
+
+    depends: dict[str, t.Any]
+    value: t.Any = None
+    error: Exception | None = None
+
+    def fits(self, raw: Mapping[str, t.Any]) -> bool:
+        """Whether another host, with these raw values, has the same outcome."""
+        return all(same(raw.get(name, UNSET), value) for name, value in self.depends.items())
+
+
+class HostVariables:
+    """A host's variables: raw, and templated one by one so that one that fails hides no other."""
+
+    def __init__(
+        self,
+        name: str,
+        raw: Mapping[str, t.Any],
+        templar: t.Any,
+        outcomes: dict[str, list[Outcome]] | None = None,
+        hostvars: t.Any = None,
+        held: t.Collection[str] = (),
+    ) -> None:
+        self.name = name
+        self.raw = raw
+        # What is evaluated takes the place of its template.
+        self.scope = {**raw, **({"hostvars": hostvars} if hostvars is not None else {})}
+        self.template = templar.copy_with_new_env(available_variables=self.scope).template
+        # Shared by all hosts of a run: most of their variables come from the same files.
+        self.outcomes: dict[str, list[Outcome]] = {} if outcomes is None else outcomes
+        self.values: dict[str, t.Any] = {}
+        self.errors: dict[str, Exception] = {}
+        # Variables that a lookup has bound, and which so have their values.
+        self.held = frozenset(held)
+        self.prepared: set[str] = set()
+        self.opened: dict[str, frozenset[str]] = {}
+
+    def fails(self, name: str) -> bool:
+        if name not in self.values and name not in self.errors:
+            outcome = self.outcome(name)
+            if outcome.error:
+                self.errors[name] = outcome.error
+            else:
+                self.values[name] = outcome.value
+                if not self.open(name):
+                    self.scope[name] = outcome.value
+        return name in self.errors
+
+    def value(self, name: str) -> t.Any:
+        """Value of a variable that is defined; raises what its template raised."""
+        if self.fails(name):
+            raise self.errors[name]
+        return self.values[name]
+
+    def outcome(self, name: str) -> Outcome:
+        known = next((one for one in self.outcomes.get(name, []) if one.fits(self.raw)), None)
+        return known or self.evaluate(name)
+
+    def evaluate(self, name: str) -> Outcome:
+        self.prepare(self.raw[name])
+        depends = {other: self.raw.get(other, UNSET) for other in closure(name, self.raw)}
+        try:
+            outcome = Outcome(depends, value=plain(self.template(self.raw[name])))
+        # A plugin in a template may raise anything.
+        except Exception as error:
+            outcome = Outcome(depends, error=error)
+        # A template file may read any variable, so it tells nothing about another host.
+        if not any("'template'" in text or ".template'" in text or ".rendered'" in text for text in self.code(depends)):
+            self.outcomes.setdefault(name, []).append(outcome)
+        return outcome
+
+    def prepare(self, value: t.Any) -> None:
+        """Evaluate what a raw value refers to."""
+        for name in references(value):
+            if name in self.raw and name not in self.prepared and self.templated(name):
+                self.prepared.add(name)
+                if self.open(name):
+                    self.prepare(self.raw[name])
+                else:
+                    # An unused branch of a template may fail, which is then nobody's problem.
+                    self.fails(name)
+
+    @functools.cached_property
+    def bound(self) -> frozenset[str]:
+        """Variables that hold something else while a lookup evaluates another one."""
+        found = [pair for text in self.code(self.raw) for pair in BOUND.findall(text)]
+        return frozenset(name for pair in found for name in pair if name) - self.held
+
+    @staticmethod
+    def code(values: Mapping[str, t.Any]) -> t.Iterator[str]:
+        return (text for value in values.values() for text in texts(value) if "{" in text)
+
+    def templated(self, name: str) -> bool:
+        return any("{{" in text or "{%" in text for text in texts(self.raw[name]))
+
+    def open(self, name: str) -> frozenset[str]:
+        """
+        Names without a fixed value that a variable depends on: undefined ones, and those that a lookup binds. Its value
+        is then another one elsewhere, so its template stays.
+        """
+        if name not in self.opened:
+            # For a variable that refers to itself.
+            self.opened[name] = frozenset()
+            found: set[str] = set()
+            for text in texts(self.raw[name]):
+                for other in free(text):
+                    found |= {other} if other not in self.raw or other in self.bound else self.open(other)
+                held = {one for pair in BOUND.findall(text) for one in pair}
+                for target in EACH.findall(text):
+                    found |= (self.open(target) if target in self.raw else {target}) - held
+            self.opened[name] = frozenset(found)
+        return self.opened[name]
