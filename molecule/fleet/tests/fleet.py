@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -118,14 +117,16 @@ class Fleet:
             start_new_session=True,
         )
 
-    def kill_at(self, step: int) -> bool:
-        """Run site.yml and kill the whole controller when a step begins; whether that step came."""
+    def interrupted(self, step: int, action: Callable[[subprocess.Popen], None]) -> tuple[bool, int, str]:
+        """Run site.yml and act when a step begins: whether that step came, the exit code and the output."""
+        came, lines = False, []
         with self.start() as run:
             for line in run.stdout:
-                if f"Step {step} of 8" in line:
-                    os.killpg(run.pid, signal.SIGKILL)
-                    return True
-        return False
+                lines.append(line)
+                if not came and f"Step {step} of 8" in line:
+                    came = True
+                    action(run)
+        return came, run.returncode, "".join(lines)
 
     # What there is
 

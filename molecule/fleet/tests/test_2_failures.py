@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
+import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 from fleet import DOMAIN, FULL, STACK, needs_full, wait_until
@@ -52,12 +56,71 @@ def test_a_controller_that_is_killed_leaves_what_the_same_command_finishes(fleet
     name = f"killed-{step}-{int(time.time())}"
     fleet.write(name)
     with loaded() as result:
-        came = fleet.kill_at(step)
+        came, _code, _output = fleet.interrupted(step, lambda run: os.killpg(run.pid, signal.SIGKILL))
         # What it had begun on hosts goes on there for a while.
         time.sleep(2)
         done = site()
         assert done.returncode == 0, done.stdout
     record(step=step, came=came, requests=result["requests"], failed=result["failed"])
+    assert result["failed"] == 0, json.dumps(result, indent=2)
+    fleet.check_serves(name)
+
+
+@needs_full
+def test_a_migration_that_fails_leaves_the_old_release_on_all_hosts(fleet, site, loaded, record):
+    (well,) = fleet.serves()
+    name = f"migrates-{int(time.time())}"
+    fleet.write(name)
+    migration = fleet.source / "probe/migrations/0002_fails.py"
+    migration.write_text(
+        "from django.db import migrations\n\n\n"
+        "def fail(apps, schema_editor):\n"
+        '    raise ValueError("this migration fails")\n\n\n'
+        "class Migration(migrations.Migration):\n"
+        '    dependencies = (("probe", "0001_initial"),)\n'
+        "    operations = (migrations.RunPython(fail),)\n"
+    )
+    with loaded() as result:
+        done = site()
+        assert done.returncode != 0, done.stdout
+        fleet.check_serves(well)
+        migration.unlink()
+        again = site()
+        assert again.returncode == 0, again.stdout
+    record(exit_code=done.returncode, requests=result["requests"], failed=result["failed"])
+    assert "this migration fails" in done.stdout
+    assert result["failed"] == 0, json.dumps(result, indent=2)
+    fleet.check_serves(name)
+
+
+@contextlib.contextmanager
+def small_disk(fleet, host: str) -> Iterator[Callable[[], None]]:
+    """The stack's files on a file system of their own; the function fills it."""
+    path, below = f"/opt/{STACK}", "/run/below"
+    fleet.on(host, f"mkdir -p {below} && mount --bind / {below} && mount -t tmpfs -o size=64m tmpfs {path}")
+    fleet.on(host, f"cp -a {below}{path}/. {path}/")
+    try:
+        yield lambda: fleet.on(host, f"dd if=/dev/zero of={path}/filler bs=64k 2> /dev/null || true")
+    finally:
+        fleet.on(host, f"rm -f {path}/filler && rm -rf {below}{path} && cp -a {path} {below}{path}")
+        fleet.on(host, f"umount {path} {below}")
+
+
+@needs_full
+@pytest.mark.parametrize("step", [1, 4])
+def test_a_full_disk_on_one_host_leaves_the_old_release_on_all(fleet, site, loaded, record, step):
+    (well,) = fleet.serves()
+    host, name = fleet.group("web")[-1], f"full-{step}-{int(time.time())}"
+    fleet.write(name)
+    with loaded() as result:
+        with small_disk(fleet, host) as fill:
+            came, code, output = fleet.interrupted(step, lambda run: fill())
+            assert code != 0, output
+            assert "No space left" in output, output
+            fleet.check_serves(well)
+        done = site()
+        assert done.returncode == 0, done.stdout
+    record(step=step, came=came, exit_code=code, requests=result["requests"], failed=result["failed"])
     assert result["failed"] == 0, json.dumps(result, indent=2)
     fleet.check_serves(name)
 
