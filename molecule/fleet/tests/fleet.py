@@ -117,13 +117,13 @@ class Fleet:
             start_new_session=True,
         )
 
-    def interrupted(self, step: int, action: Callable[[subprocess.Popen], None]) -> tuple[bool, int, str]:
-        """Run site.yml and act when a step begins: whether that step came, the exit code and the output."""
+    def interrupted(self, marker: str, action: Callable[[subprocess.Popen], None]) -> tuple[bool, int, str]:
+        """Run site.yml and act when its output comes to this text: whether it did, the exit code and the output."""
         came, lines = False, []
         with self.start() as run:
             for line in run.stdout:
                 lines.append(line)
-                if not came and f"Step {step} of 8" in line:
+                if not came and marker in line:
                     came = True
                     action(run)
         return came, run.returncode, "".join(lines)

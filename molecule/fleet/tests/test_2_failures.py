@@ -14,6 +14,17 @@ from collections.abc import Callable, Iterator
 import pytest
 from fleet import DOMAIN, FULL, STACK, needs_full, wait_until
 
+# What the output says when the steps of docs/release.md begin.
+STEPS = {
+    1: "Step 1 of 8",
+    2: "Step 2 of 8",
+    3: "Run once | Run the container",
+    4: "Start the containers",
+    5: "Step 5 of 8",
+    6: "Step 6 of 8",
+    7: "Step 7 of 8",
+    8: "Step 8 of 8",
+}
 FLAG = f"/var/lib/docker/volumes/{STACK}-flags/_data/unhealthy"
 
 
@@ -51,18 +62,19 @@ def test_a_release_that_fails_on_one_host_is_undone_on_all(fleet, site, loaded, 
 
 
 @needs_full
-@pytest.mark.parametrize("step", range(1, 9))
-def test_a_controller_that_is_killed_leaves_what_the_same_command_finishes(fleet, site, loaded, record, step):
+@pytest.mark.parametrize(("step", "marker"), STEPS.items())
+def test_a_controller_that_is_killed_leaves_what_the_same_command_finishes(fleet, site, loaded, record, step, marker):
     name = f"killed-{step}-{int(time.time())}"
     fleet.write(name)
     # With the requests of a release under load these eight would take twice as long.
     with loaded(30) as result:
-        came, _code, _output = fleet.interrupted(step, lambda run: os.killpg(run.pid, signal.SIGKILL))
+        came, _code, _output = fleet.interrupted(marker, lambda run: os.killpg(run.pid, signal.SIGKILL))
         # What it had begun on hosts goes on there for a while.
         time.sleep(2)
         done = site()
         assert done.returncode == 0, done.stdout
-    record(step=step, came=came, requests=result["requests"], failed=result["failed"])
+    record(step=step, requests=result["requests"], failed=result["failed"])
+    assert came, marker
     assert result["failed"] == 0, json.dumps(result, indent=2)
     fleet.check_serves(name)
 
@@ -114,13 +126,14 @@ def test_a_full_disk_on_one_host_leaves_the_old_release_on_all(fleet, site, load
     fleet.write(name)
     with loaded() as result:
         with small_disk(fleet, host) as fill:
-            came, code, output = fleet.interrupted(4, lambda run: fill())
+            came, code, output = fleet.interrupted(STEPS[4], lambda run: fill())
             assert code != 0, output
             assert "No space left" in output, output
             fleet.check_serves(well)
         done = site()
         assert done.returncode == 0, done.stdout
-    record(came=came, exit_code=code, requests=result["requests"], failed=result["failed"])
+    assert came
+    record(exit_code=code, requests=result["requests"], failed=result["failed"])
     assert result["failed"] == 0, json.dumps(result, indent=2)
     fleet.check_serves(name)
 
