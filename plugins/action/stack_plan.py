@@ -42,4 +42,10 @@ class ActionModule(ActionBase):
                 "" if len(plans) == 1 else "s",
             )
         )
-        return {"changed": False, "due": due, "msg": text, "_ansible_verbose_always": True}
+        return {
+            "changed": False,
+            "due": due,
+            "roles": release.due_roles(plans, arguments["roles"]),
+            "msg": text,
+            "_ansible_verbose_always": True,
+        }

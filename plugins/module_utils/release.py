@@ -257,6 +257,16 @@ def _registered(variables, roles):
     return [(role, result) for role, result in results if isinstance(result, dict) and "hosts" in result]
 
 
+# What these make, other roles find out only then: networks and an Engine, certificates that services load.
+FOUNDATIONS = ("docker_host", "certificates")
+
+
+def due_roles(plans, roles):
+    """Roles that have something to do on any host; plans as in summary."""
+    due = [role for role in roles if any(one[role]["due"] for one in plans.values() if role in one)]
+    return list(roles) if set(due) & set(FOUNDATIONS) else due
+
+
 def summary(plans):
     """The lines of a plan. plans: host to role to {steps, changes, release} as role_plan returns them."""
     lines = []

@@ -195,3 +195,16 @@ def test_a_plan_names_host_role_container_and_reason():
     first, second = release.summary(plans)
     assert first.startswith("a: postgres: replace shop-db (holds data")
     assert second == "a: images: deliver shop/django:2"
+
+
+def test_roles_without_work_are_left_out_unless_what_all_stand_on_changes():
+    roles = ["docker_host", "certificates", "redis", "gateway"]
+    nothing, due = {"due": False}, {"due": True}
+    plans = {
+        "a": {"docker_host": nothing, "certificates": nothing, "redis": nothing, "gateway": nothing},
+        "b": {"docker_host": nothing, "certificates": nothing, "gateway": due},
+    }
+    assert release.due_roles(plans, roles) == ["gateway"]
+    plans["a"]["certificates"] = due
+    assert release.due_roles(plans, roles) == roles
+    assert release.due_roles({}, roles) == []
