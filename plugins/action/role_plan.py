@@ -1,53 +1,94 @@
 # MIT License (see LICENSE)
-"""What a role would do on hosts, told by the controller; documented in plugins/modules/role_plan.py."""
+"""What roles would do on hosts, told by the controller; documented in plugins/modules/role_plan.py."""
 
 from __future__ import annotations
 
+import pathlib
+
 from ansible.plugins.action import ActionBase
+from ansible_collections.broadcast.stack.plugins.module_utils import release
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
+
+ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
+# Its variables describe containers, in all roles.
+SHARED = "container"
 
 
 class ActionModule(ActionBase):
-    """Evaluates the variable that says what is to be done, for all hosts at once; executes no module."""
+    """Evaluates the variables that say what is to be done, of all roles and hosts; executes no module."""
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset({"plan", "hosts", "tolerant"})
+    _VALID_ARGS = frozenset({"hosts", "variables", "run_tags", "skip_tags", "known", "tolerant"})
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         _result, arguments = self.validate_argument_spec(
             argument_spec={
-                "plan": {"type": "str", "required": True},
-                "hosts": {"type": "list", "elements": "str"},
+                "hosts": {"type": "dict", "required": True},
+                "variables": {"type": "dict", "default": {}},
+                "run_tags": {"type": "list", "elements": "str", "default": ["all"]},
+                "skip_tags": {"type": "list", "elements": "str", "default": []},
+                "known": {"type": "dict", "default": {}},
                 "tolerant": {"type": "bool", "default": False},
             }
         )
-        here, outcomes = task_vars["inventory_hostname"], {}
-        hosts = [here] if arguments["hosts"] is None else arguments["hosts"]
-        plans, errors = {}, {}
-        for name in hosts:
-            raw = self.variables_of(name, task_vars)
-            try:
-                plan = HostVariables(name, raw, self._templar, outcomes, task_vars["hostvars"]).value(arguments["plan"])
-            # A plugin in a template may raise anything.
-            except Exception as error:
-                errors[name] = str(error)
-            else:
-                plans[name] = self.told(plan)
-        result = {"changed": False, "hosts": plans, "errors": errors}
+        # Shared by all: most of what roles and hosts refer to is the same for them.
+        outcomes = {}
+        variables = {}
+        roles, errors = dict(arguments["known"].get("roles") or {}), {}
+        for role, hosts in arguments["hosts"].items():
+            if not self.selected(role, arguments):
+                continue
+            roles[role] = {}
+            for host in hosts:
+                if host not in variables:
+                    variables[host] = self.variables_of(host, task_vars)
+                try:
+                    raw = {**self.scope(role, variables[host]), **arguments["variables"].get(role, {})}
+                    found = HostVariables(host, raw, self._templar, outcomes, task_vars["hostvars"])
+                    plan = found.value("__%s_plan" % role)
+                # A plugin in a template may raise anything.
+                except Exception as error:
+                    errors.setdefault(host, []).append("%s: %s" % (role, error))
+                else:
+                    roles[role][host] = self.told(plan)
+        result = {"changed": False, "roles": roles, "due": release.due_roles(roles), "errors": errors}
         if errors and not arguments["tolerant"]:
-            texts = [text if hosts == [here] else "%s: %s" % (name, text) for name, text in errors.items()]
+            texts = ["%s: %s" % (host, text) for host, found in errors.items() for text in found]
             result |= {"failed": True, "msg": "\n".join(texts)}
         return result
 
-    def variables_of(self, name, task_vars):
-        """The raw variables that this task has on a host; hostvars lacks those of the role."""
+    @staticmethod
+    def selected(role, arguments):
+        """Whether --tags and --skip-tags leave a role in the run."""
+        return bool({"all", "tagged", role} & set(arguments["run_tags"])) and role not in arguments["skip_tags"]
+
+    def variables_of(self, host, task_vars):
+        """The raw variables that this task has on a host."""
         hostvars = task_vars["hostvars"]
-        variables = hostvars._variable_manager.get_vars(
-            play=self._task.play, host=hostvars._inventory.get_host(name), task=self._task
+        return hostvars._variable_manager.get_vars(
+            play=self._task.play, host=hostvars._inventory.get_host(host), task=self._task, include_hostvars=False
         )
-        return {**variables, "ansible_search_path": task_vars["ansible_search_path"]}
+
+    def scope(self, role, variables):
+        """A host's variables as the tasks of a role see them."""
+        path = str(ROLES / role)
+        return {
+            **self.part(SHARED, "defaults"),
+            **self.part(role, "defaults"),
+            **variables,
+            **self.part(SHARED, "vars"),
+            **self.part(role, "vars"),
+            "container_role": role,
+            "role_path": path,
+            "ansible_search_path": [path],
+        }
+
+    def part(self, role, folder):
+        path = ROLES / role / folder / "main.yml"
+        # The loader remembers what it has read.
+        return self._loader.load_from_file(str(path), unsafe=True, trusted_as_template=True) if path.exists() else {}
 
     @staticmethod
     def told(plan):

@@ -27,7 +27,8 @@ class ActionModule(ActionBase):
         plans = {}
         for host in arguments["hosts"]:
             variables = task_vars["hostvars"].raw_get(host)
-            plans[host] = release.planned(variables, host, arguments["roles"])
+            planned = release.planned(variables, host)
+            plans[host] = {role: planned[role] for role in arguments["roles"] if role in planned}
         lines = release.summary(plans)
         decision = arguments["release"]
         if decision.get("due"):
@@ -45,7 +46,6 @@ class ActionModule(ActionBase):
         return {
             "changed": False,
             "due": due,
-            "roles": release.due_roles(plans, arguments["roles"]),
             "msg": text,
             "_ansible_verbose_always": True,
         }

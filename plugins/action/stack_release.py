@@ -76,7 +76,7 @@ class ActionModule(ActionBase):
             live = release.live_record(observations)
             return {"due": False, "reasons": {}, "previous": live, **release.placement(slots, live)}
         comparisons = {
-            name: list(release.planned(values, name, arguments["plans"]).values())
+            name: [plan for role, plan in release.planned(values, name).items() if role in arguments["plans"]]
             for name, values in variables.items()
             if name in observations
         }

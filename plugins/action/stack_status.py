@@ -35,9 +35,7 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset(
-        {"stack", "hosts", "roles", "slots", "web_hosts", "backups", "maintenance", "form", "output"}
-    )
+    _VALID_ARGS = frozenset({"stack", "hosts", "slots", "web_hosts", "backups", "maintenance", "form", "output"})
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -45,7 +43,6 @@ class ActionModule(ActionBase):
             argument_spec={
                 "stack": {"type": "str", "required": True},
                 "hosts": {"type": "list", "elements": "str", "required": True},
-                "roles": {"type": "list", "elements": "str", "default": []},
                 "slots": {"type": "list", "elements": "str", "default": []},
                 "web_hosts": {"type": "list", "elements": "str", "default": []},
                 "backups": {"type": "dict", "default": {}},
@@ -58,13 +55,14 @@ class ActionModule(ActionBase):
         for host in arguments["hosts"]:
             variables = task_vars["hostvars"].raw_get(host)
             observation = variables.get("container_observation")
-            failure = release.planned(variables, host, ["stack_status_failure"]).get("stack_status_failure", {})
-            failures = [*(failure.get("steps") or []), *release.plan_errors(variables, host, arguments["roles"])]
+            failure = variables.get("stack_status_failure")
+            failures = [failure["msg"]] if isinstance(failure, dict) and "msg" in failure else []
+            failures += release.plan_errors(variables, host)
             hosts[host] = {
                 "observation": observation,
                 "failure": "; ".join(dict.fromkeys(failures)),
                 "maintenance": arguments["maintenance"].get(host, ""),
-                "plans": release.planned(variables, host, arguments["roles"]),
+                "plans": release.planned(variables, host),
             }
             if status.observed(observation):
                 certificates[host] = certificates_of(observation.get("certificates"))

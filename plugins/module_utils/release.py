@@ -241,29 +241,28 @@ def record(decision, **fields):
     }
 
 
-def planned(variables, host, roles):
-    """Role to what it would do on a host, of the roles that were planned; variables: raw ones of any host."""
-    return {role: one["hosts"][host] for role, one in _registered(variables, roles) if host in one["hosts"]}
+def planned(variables, host):
+    """Role to what it would do on a host; variables: raw ones of any host, in which role_plan was registered."""
+    return {role: hosts[host] for role, hosts in _registered(variables, "roles").items() if host in hosts}
 
 
-def plan_errors(variables, host, roles):
+def plan_errors(variables, host):
     """Why roles could not be planned for a host."""
-    return [one["errors"][host] for _role, one in _registered(variables, roles) if host in one["errors"]]
+    return _registered(variables, "errors").get(host, [])
 
 
-def _registered(variables, roles):
-    results = [(role, variables.get(role + "_plan")) for role in roles]
-    # A task that was skipped registers something as well.
-    return [(role, result) for role, result in results if isinstance(result, dict) and "hosts" in result]
+def _registered(variables, part):
+    result = variables.get("stack_role_plans")
+    return (result.get(part) or {}) if isinstance(result, dict) else {}
 
 
 # What these make, other roles find out only then: networks and an Engine, certificates that services load.
 FOUNDATIONS = ("docker_host", "certificates")
 
 
-def due_roles(plans, roles):
-    """Roles that have something to do on any host; plans as in summary."""
-    due = [role for role in roles if any(one[role]["due"] for one in plans.values() if role in one)]
+def due_roles(roles):
+    """Roles that have something to do on any host; roles: role to host to plan, as role_plan returns them."""
+    due = [role for role, hosts in roles.items() if any(plan["due"] for plan in hosts.values())]
     return list(roles) if set(due) & set(FOUNDATIONS) else due
 
 

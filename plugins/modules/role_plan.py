@@ -5,25 +5,39 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: role_plan
-short_description: Tell what a role would do on hosts
+short_description: Tell what roles would do on hosts
 description:
-  - Keeps in its result what a role would do on each host, for the plan of the whole run
+  - Keeps in its result what each role would do on each of its hosts, for the plan of the whole run
     (M(broadcast.stack.stack_plan)). All is decided on the controller from the hosts' observations; no module is
     executed.
-  - Evaluates each variable once, and for one host what the variables of several agree about. With C(run_once) a role's
-    plan so costs little more for many hosts than for one.
+  - A role says in the variable C(__<role>_plan) of its C(vars/main.yml) what is to be done. C(steps) is a dictionary of
+    sentences about steps that concern no container, each with whether it is due; C(comparison) is a result of the
+    filter C(broadcast.stack.container_comparison). Both may be absent.
+  - Evaluates each variable once, and for one host and role what the variables of several agree about. With C(run_once)
+    a plan so costs little more for many hosts than for one.
 options:
-  plan:
-    description:
-      - Name of a variable that holds C(steps), a dictionary of sentences about steps that concern no container, each
-        with whether it is due, and C(comparison), a result of the filter C(broadcast.stack.container_comparison).
-        Both may be absent.
-    type: str
-    required: true
   hosts:
-    description: The hosts to plan for; without it, the host of the task.
+    description: Role of this collection to the hosts to plan it for.
+    type: dict
+    required: true
+  variables:
+    description: Role to further variables that it is run with.
+    type: dict
+    default: {}
+  run_tags:
+    description: C(ansible_run_tags); roles are left out by their names.
     type: list
     elements: str
+    default: [all]
+  skip_tags:
+    description: C(ansible_skip_tags).
+    type: list
+    elements: str
+    default: []
+  known:
+    description: Result of an earlier plan, whose other roles are passed on.
+    type: dict
+    default: {}
   tolerant:
     description: Whether a host whose plan cannot be evaluated is told in C(errors) alone.
     type: bool
@@ -38,24 +52,26 @@ author: The broadcast.stack authors
 EXAMPLES = r"""
 - name: Plan Redis
   broadcast.stack.role_plan:
-    plan: example_plan
-    hosts: "{{ groups['redis'] }}"
+    hosts:
+      redis: "{{ groups['redis'] }}"
   run_once: true
-  register: redis_plan
-  vars:
-    example_plan:
-      comparison: >-
-        {{ __redis_containers
-        | broadcast.stack.container_comparison(container_observation, container_policy, container_settings) }}
+  register: stack_role_plans
 """
 
 RETURN = r"""
+due:
+  description:
+    - The roles that have something to do on any host. All of them when hosts or certificates change, since what that
+      means for the others shows only then.
+  returned: always
+  type: list
+  elements: str
 errors:
-  description: Name of a host to why its plan could not be evaluated.
+  description: Name of a host to why plans could not be evaluated.
   returned: always
   type: dict
-hosts:
-  description: Name of a host to what the role would do there.
+roles:
+  description: Role to name of a host to what the role would do there.
   returned: always
   type: dict
   contains:

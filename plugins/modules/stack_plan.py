@@ -50,13 +50,6 @@ due:
   description: Whether anything is to be done.
   returned: always
   type: bool
-roles:
-  description:
-    - The given roles that have something to do on any host, in their order. All of them when hosts or certificates
-      change, since what that means for the others shows only then.
-  returned: always
-  type: list
-  elements: str
 msg:
   description: What is to be done, one line each.
   returned: always

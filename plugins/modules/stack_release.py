@@ -43,7 +43,7 @@ options:
     elements: str
     default: []
   plans:
-    description: Variables in which the application's roles registered their plans.
+    description: The application's roles, whose plans M(broadcast.stack.role_plan) registered as C(stack_role_plans).
     type: list
     elements: str
     default: []

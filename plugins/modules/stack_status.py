@@ -21,11 +21,6 @@ options:
     type: list
     elements: str
     required: true
-  roles:
-    description: Roles whose plans are registered as C(<role>_plan).
-    type: list
-    elements: str
-    default: []
   slots:
     description: Names of the release slots; empty when containers are replaced in place.
     type: list

@@ -25,6 +25,7 @@ from ansible_collections.broadcast.stack.plugins.module_utils.templates import (
 )
 
 UNSET = object()
+BOUND_IN: dict[int, tuple[t.Any, frozenset[str]]] = {}
 
 
 def plain(value: t.Any) -> t.Any:
@@ -42,6 +43,15 @@ def same(one: t.Any, other: t.Any) -> bool:
     # To compare an encrypted value is to decrypt it, which its own variable reports.
     except AnsibleError:
         return False
+
+
+def bound_in(value: t.Any) -> frozenset[str]:
+    """Variables that hold something else while a lookup in a raw value evaluates another one."""
+    # Hosts and roles share most of their values, so each object is read once; it is kept, or its id would be used again.
+    if id(value) not in BOUND_IN:
+        pairs = [pair for text in texts(value) if "{" in text for pair in BOUND.findall(text)]
+        BOUND_IN[id(value)] = value, frozenset(name for pair in pairs for name in pair if name)
+    return BOUND_IN[id(value)][1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,8 +141,7 @@ class HostVariables:
     @functools.cached_property
     def bound(self) -> frozenset[str]:
         """Variables that hold something else while a lookup evaluates another one."""
-        found = [pair for text in self.code(self.raw) for pair in BOUND.findall(text)]
-        return frozenset(name for pair in found for name in pair if name) - self.held
+        return frozenset().union(*map(bound_in, self.raw.values())) - self.held
 
     @staticmethod
     def code(values: Mapping[str, t.Any]) -> t.Iterator[str]:

@@ -198,13 +198,14 @@ def test_a_plan_names_host_role_container_and_reason():
 
 
 def test_roles_without_work_are_left_out_unless_what_all_stand_on_changes():
-    roles = ["docker_host", "certificates", "redis", "gateway"]
     nothing, due = {"due": False}, {"due": True}
-    plans = {
-        "a": {"docker_host": nothing, "certificates": nothing, "redis": nothing, "gateway": nothing},
-        "b": {"docker_host": nothing, "certificates": nothing, "gateway": due},
+    roles = {
+        "docker_host": {"a": nothing, "b": nothing},
+        "certificates": {"a": nothing, "b": nothing},
+        "redis": {"a": nothing},
+        "gateway": {"a": nothing, "b": due},
     }
-    assert release.due_roles(plans, roles) == ["gateway"]
-    plans["a"]["certificates"] = due
-    assert release.due_roles(plans, roles) == roles
-    assert release.due_roles({}, roles) == []
+    assert release.due_roles(roles) == ["gateway"]
+    roles["certificates"]["a"] = due
+    assert release.due_roles(roles) == list(roles)
+    assert release.due_roles({}) == []
