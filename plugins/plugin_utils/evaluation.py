@@ -47,7 +47,7 @@ def same(one: t.Any, other: t.Any) -> bool:
 
 def bound_in(value: t.Any) -> frozenset[str]:
     """Variables that hold something else while a lookup in a raw value evaluates another one."""
-    # Hosts and roles share most of their values, so each object is read once; it is kept, or its id would be used again.
+    # Hosts and roles share most values, so each object is read once; and kept, or its id would be used again.
     if id(value) not in BOUND_IN:
         pairs = [pair for text in texts(value) if "{" in text for pair in BOUND.findall(text)]
         BOUND_IN[id(value)] = value, frozenset(name for pair in pairs for name in pair if name)
