@@ -40,6 +40,9 @@ def test_releases_under_load_fail_no_request_and_do_each_task_once(fleet, releas
     assert ticks["doubled_ticks"] == 0
     assert not ticks["schedulers_overlap"]
     fleet.check_serves(f"{batch}-{RELEASES - 1}")
+    # All journals name the same image.
+    (image,) = {records[-1]["image_id"] for records in fleet.records().values()}
+    assert image.startswith("sha256:")
 
 
 def test_a_rollback_fails_no_request(fleet, loaded, record):
