@@ -14,6 +14,8 @@ ATTRIBUTE = re.compile(r"\.\s*[A-Za-z_]\w*")
 # What this lookup evaluates is named by text, and so is the variable that holds an item meanwhile.
 EACH = re.compile(r"broadcast\.stack\.each['\"],\s*['\"](\w+)['\"]")
 BOUND = re.compile(r"\bvariable=['\"](\w+)['\"]|template_vars=\{['\"](\w+)['\"]")
+# May read variables that it does not name, so its value tells nothing about another host.
+ANY_VARIABLE = re.compile(r"\{.*(?:['\".](?:template|rendered|vars|varnames)['\"]|\bvars\s*\[)", re.S)
 # Names that are no variables: filters, tests and the names of arguments.
 NO_VARIABLE = re.compile(r"\|\s*\w+|\bis\s+(?:not\s+)?\w+|\b\w+\s*=(?!=)")
 BUILT_IN = frozenset(

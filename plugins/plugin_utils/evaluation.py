@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 from ansible.errors import AnsibleError
 from ansible_collections.broadcast.stack.plugins.module_utils.templates import (
+    ANY_VARIABLE,
     BOUND,
     EACH,
     closure,
@@ -25,7 +26,7 @@ from ansible_collections.broadcast.stack.plugins.module_utils.templates import (
 )
 
 UNSET = object()
-BOUND_IN: dict[int, tuple[t.Any, frozenset[str]]] = {}
+READINGS: dict[int, Reading] = {}
 
 
 def plain(value: t.Any) -> t.Any:
@@ -45,13 +46,24 @@ def same(one: t.Any, other: t.Any) -> bool:
         return False
 
 
-def bound_in(value: t.Any) -> frozenset[str]:
-    """Variables that hold something else while a lookup in a raw value evaluates another one."""
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What the texts of a raw value say, apart from the names that they refer to."""
+
+    value: t.Any
+    # Variables that hold something else while a lookup in it evaluates another one.
+    bound: frozenset[str]
+    # Whether it may read variables that it does not name.
+    any_variable: bool
+
+
+def read(value: t.Any) -> Reading:
     # Hosts and roles share most values, so each object is read once; and kept, or its id would be used again.
-    if id(value) not in BOUND_IN:
-        pairs = [pair for text in texts(value) if "{" in text for pair in BOUND.findall(text)]
-        BOUND_IN[id(value)] = value, frozenset(name for pair in pairs for name in pair if name)
-    return BOUND_IN[id(value)][1]
+    if id(value) not in READINGS:
+        code = [text for text in texts(value) if "{" in text]
+        bound = {name for text in code for pair in BOUND.findall(text) for name in pair if name}
+        READINGS[id(value)] = Reading(value, frozenset(bound), any(map(ANY_VARIABLE.search, code)))
+    return READINGS[id(value)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +134,7 @@ class HostVariables:
         # A plugin in a template may raise anything.
         except Exception as error:
             outcome = Outcome(depends, error=error)
-        # A template file may read any variable, so it tells nothing about another host.
-        if not any("'template'" in text or ".template'" in text or ".rendered'" in text for text in self.code(depends)):
+        if not any(read(value).any_variable for value in depends.values()):
             self.outcomes.setdefault(name, []).append(outcome)
         return outcome
 
@@ -141,11 +152,7 @@ class HostVariables:
     @functools.cached_property
     def bound(self) -> frozenset[str]:
         """Variables that hold something else while a lookup evaluates another one."""
-        return frozenset().union(*map(bound_in, self.raw.values())) - self.held
-
-    @staticmethod
-    def code(values: Mapping[str, t.Any]) -> t.Iterator[str]:
-        return (text for value in values.values() for text in texts(value) if "{" in text)
+        return frozenset().union(*(read(value).bound for value in self.raw.values())) - self.held
 
     def templated(self, name: str) -> bool:
         return any("{{" in text or "{%" in text for text in texts(self.raw[name]))

@@ -70,6 +70,15 @@ def test_a_host_with_another_value_is_evaluated_by_itself():
     assert values == [2, 3, 2]
 
 
+@pytest.mark.parametrize("template", ["{{ lookup('vars', 'place') }}", "{{ vars['place'] }}"])
+def test_what_may_read_any_variable_is_evaluated_for_each_host(template):
+    outcomes: dict = {}
+    for place in (10, 20):
+        host, seen = variables({"found": template, "place": place}, outcomes=outcomes)
+        host.fails("found")
+        assert template in seen
+
+
 def test_what_depends_on_a_variable_that_a_lookup_binds_stays_a_template():
     host, _seen = variables(
         {
