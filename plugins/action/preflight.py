@@ -138,6 +138,8 @@ class ActionModule(ActionBase):
         errors = checks.report((one for one in problems if not one.warning), names, self.secret_values)
         warnings = checks.report((one for one in problems if one.warning), names, self.secret_values)
         result: dict[str, t.Any] = {"changed": False, **({"warnings": warnings} if warnings else {})}
+        observations = [host.raw.get("container_observation") or {} for host in hosts]
+        result["reached_all"] = not any(observation.get("unreachable") for observation in observations)
         if errors:
             result["failed"] = True
             count = "1 problem" if len(errors) == 1 else "%d problems" % len(errors)

@@ -18,7 +18,8 @@ MINIMUM_SECRET_CHARACTERS = 6
 MINIMUM_API_VERSION = (1, 41)
 # Variables that roles register on hosts; inventories do not set them.
 RUNTIME_VARIABLES = frozenset(
-    {"container_observation", "container_run_result", "stack_lock", "stack_plan", "stack_release", "stack_role_plans"}
+    {"container_observation", "container_run_result", "stack_lock", "stack_plan", "stack_preflight"}
+    | {"stack_release", "stack_role_plans"}
 )
 # Groups whose hosts can stand in for each other.
 SPARE_GROUPS = ("web", "worker", "edge")

@@ -8,6 +8,7 @@ import re
 import typing as t
 
 TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.S)
+NAME_ALONE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 STRING_LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"")
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 ATTRIBUTE = re.compile(r"\.\s*[A-Za-z_]\w*")

@@ -61,6 +61,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+reached_all:
+  description: Whether every host could be observed.
+  returned: always
+  type: bool
 msg:
   description: One short line, or all problems, one line each.
   returned: always

@@ -19,6 +19,7 @@ from ansible_collections.broadcast.stack.plugins.module_utils.templates import (
     ANY_VARIABLE,
     BOUND,
     EACH,
+    NAME_ALONE,
     closure,
     free,
     references,
@@ -130,13 +131,22 @@ class HostVariables:
         self.prepare(self.raw[name])
         depends = {other: self.raw.get(other, UNSET) for other in closure(name, self.raw)}
         try:
-            outcome = Outcome(depends, value=plain(self.template(self.raw[name])))
+            outcome = Outcome(depends, value=self.passed_on(self.raw[name]) or plain(self.template(self.raw[name])))
         # A plugin in a template may raise anything.
         except Exception as error:
             outcome = Outcome(depends, error=error)
         if not any(read(value).any_variable for value in depends.values()):
             self.outcomes.setdefault(name, []).append(outcome)
         return outcome
+
+    def passed_on(self, value: t.Any) -> t.Any:
+        """What a template that is but a name stands for, which needs no compilation; None if that is not known."""
+        match = NAME_ALONE.fullmatch(value) if isinstance(value, str) else None
+        name = match[1] if match else ""
+        if name in self.values:
+            return None if self.open(name) else self.values[name]
+        raw = self.raw.get(name)
+        return raw if isinstance(raw, (str, int)) and not self.templated(name) else None
 
     def prepare(self, value: t.Any) -> None:
         """Evaluate what a raw value refers to."""

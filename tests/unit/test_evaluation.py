@@ -53,6 +53,15 @@ def test_what_a_variable_refers_to_is_evaluated_once():
     assert (host.scope["bottom"], host.scope["left"]) == (3, 4)
 
 
+def test_a_name_alone_is_not_compiled():
+    raw = {"text": "a", "number": 0, "sum": "{{ 1 + 1 }}", "item_is_open": "{{ item }}"}
+    host, seen = variables(raw | {f"the_{name}": "{{ " + name + " }}" for name in raw})
+    assert [host.value(f"the_{name}") for name in ("text", "number", "sum")] == ["a", 0, 2]
+    assert host.fails("the_item_is_open")
+    assert "{{ text }}" not in seen
+    assert "{{ sum }}" not in seen
+
+
 def test_what_hosts_agree_about_is_evaluated_for_one_of_them():
     outcomes: dict = {}
     raw = {"shared": "{{ base + 1 }}", "base": 1, "own": "{{ shared + place }}"}
