@@ -185,7 +185,8 @@ class Fleet:
 
     def check_serves(self, release: str) -> None:
         """All web hosts answer with this release, nothing is left of a run that did not end."""
-        assert self.serves() == {release: sorted(self.group("web"))}
+        serves = self.serves()
+        assert serves == {release: sorted(self.group("web"))}, serves
         slot = self.slot()
         for host in self.hosts:
             names = self.containers(host, "--all")

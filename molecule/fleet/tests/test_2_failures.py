@@ -115,7 +115,8 @@ def small_disk(fleet, host: str) -> Iterator[Callable[[], None]]:
     try:
         yield lambda: fleet.on(host, f"dd if=/dev/zero of={path}/filler bs=64k 2> /dev/null || true")
     finally:
-        fleet.on(host, f"rm -f {path}/filler && rm -rf {below}{path} && cp -a {path} {below}{path}")
+        fleet.on(host, f"rm -f {path}/filler && find {below}{path} -mindepth 1 -delete")
+        fleet.on(host, f"cp -a {path}/. {below}{path}/")
         fleet.on(host, f"umount {path} {below}")
 
 
