@@ -9,7 +9,7 @@ author: The broadcast.stack authors
 short_description: Evaluate a variable and each variable that it refers to once
 description:
   - Returns what a reference to the variable would. Ansible evaluates a variable at each place that refers to it, and
-    all below it each time, which for the specifications of containers was most of what a run costs the controller.
+    all below it each time, and the specifications of containers refer to much.
 options:
   _terms:
     description: Names of variables.

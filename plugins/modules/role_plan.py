@@ -13,8 +13,8 @@ description:
   - A role says in the variable C(__<role>_plan) of its C(vars/main.yml) what is to be done. C(steps) is a dictionary of
     sentences about steps that concern no container, each with whether it is due; C(comparison) is a result of the
     filter C(broadcast.stack.container_comparison). Both may be absent.
-  - Evaluates each variable once, and for one host and role what the variables of several agree about. With C(run_once)
-    a plan so costs little more for many hosts than for one.
+  - Evaluates each variable once, and for one host and role what the variables of several agree about. It is meant for
+    a task with C(run_once).
 options:
   hosts:
     description: Role of this collection to the hosts to plan it for.
