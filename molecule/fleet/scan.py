@@ -1,4 +1,4 @@
-"""Which TCP ports of addresses take a connection: scan.py PORTS ADDRESS... prints address -> ports as JSON."""
+"""Which TCP ports of addresses take a connection: scan.py PORTS SECONDS ADDRESS... prints address -> ports as JSON."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import asyncio
 import json
 import sys
 
-SECONDS = 1.0
 AT_ONCE = 500
 
 
-async def open_ports(address: str, ports: list[int]) -> list[int]:
+async def open_ports(address: str, ports: list[int], seconds: float) -> list[int]:
     free = asyncio.Semaphore(AT_ONCE)
 
     async def takes(port: int) -> bool:
         async with free:
             try:
-                _reader, writer = await asyncio.wait_for(asyncio.open_connection(address, port), SECONDS)
+                _reader, writer = await asyncio.wait_for(asyncio.open_connection(address, port), seconds)
             except (OSError, asyncio.TimeoutError):  # noqa: UP041 - the same only since Python 3.11
                 return False
             writer.transport.abort()
@@ -32,8 +31,8 @@ def numbers(text: str) -> list[int]:
 
 
 async def main() -> None:
-    ports = numbers(sys.argv[1])
-    print(json.dumps({address: await open_ports(address, ports) for address in sys.argv[2:]}))
+    ports, seconds, addresses = numbers(sys.argv[1]), float(sys.argv[2]), sys.argv[3:]
+    print(json.dumps({address: await open_ports(address, ports, seconds) for address in addresses}))
 
 
 if __name__ == "__main__":

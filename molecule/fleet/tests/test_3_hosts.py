@@ -12,18 +12,32 @@ PROGRAM = (SCENARIO / "scan.py").read_text()
 PORTS = "1-65535" if FULL else "1-1024,2375-2377,5432-5433,6379-6390,7946,8000-8200,8432,8443,9000-9200,26379"
 
 
-def scan(fleet, source: str, command: str = "python3") -> dict[str, list[int]]:
-    """Host -> the ports of it that a process on another one reaches."""
-    targets = {host: fleet.address(host) for host in fleet.hosts if host != source}
+def probe(source: str, command: str, ports: str, seconds: float, addresses: list[str]) -> dict[str, list[int]]:
+    """Address -> the ports of it that take a connection within these seconds."""
     done = subprocess.run(
-        ["docker", "exec", "-i", source, *command.split(), "-", PORTS, *targets.values()],
+        ["docker", "exec", "-i", source, *command.split(), "-", ports, str(seconds), *addresses],
         input=PROGRAM,
         text=True,
         stdout=subprocess.PIPE,
         check=True,
     )
-    found = json.loads(done.stdout)
-    return {host: found[address] for host, address in targets.items()}
+    return json.loads(done.stdout)
+
+
+def scan(fleet, source: str, command: str = "python3") -> dict[str, list[int]]:
+    """Host -> the ports of it that a process on another one reaches."""
+    targets = {host: fleet.address(host) for host in fleet.hosts if host != source}
+    found = probe(source, command, PORTS, 1, list(targets.values()))
+    for host, address in targets.items():
+        # Hundreds of attempts at once: on a busy machine one that would succeed can take longer than a second.
+        if missed := set(listening(fleet, host)) - set(found[address]):
+            found[address] += probe(source, command, ",".join(map(str, missed)), 15, [address])[address]
+    return {host: sorted(found[address]) for host, address in targets.items()}
+
+
+def listening(fleet, target: str) -> list[int]:
+    """What answers at any time: nothing listens in the slot of a release that is stopped, but the gateway does."""
+    return [22, 443] if target in fleet.group("edge") else [22]
 
 
 def allowed(fleet, target: str, source: str = "") -> list[int]:
@@ -45,8 +59,7 @@ def check(fleet, record, label: str, found: dict[str, list[int]], source: str = 
     for target, ports in found.items():
         unexpected = set(ports) - set(allowed(fleet, target, source))
         assert not unexpected, (label, target, ports)
-        # Nothing listens in the slot of a release that is stopped, but the gateway does.
-        assert {22, 443} & set(allowed(fleet, target, source)) <= set(ports), (label, target, ports)
+        assert set(listening(fleet, target)) <= set(ports), (label, target, ports)
 
 
 def test_a_scan_from_each_host_finds_what_its_groups_use(fleet, record):
