@@ -9,7 +9,7 @@ type: aggregate
 short_description: Load plugins once instead of once per task and host
 description:
   - Ansible runs each task on each host in a process of its own, forked from the main one. To find a filter of a
-    collection such a process imports all filters of that collection with all that they need, then forgets them by ending.
+    collection such a process imports all filters of that collection with all that they need, and ends.
   - With this callback the main process imports them before the first fork, and every fork has them.
   - Changes nothing but the time that a run takes.
 requirements:
