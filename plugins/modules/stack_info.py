@@ -13,7 +13,7 @@ description:
   - Talks to the Engine over its Unix socket with the standard library only, which costs a tenth of a Docker module.
 options:
   stack:
-    description: Name of the stack; image layers are listed for images of this namespace.
+    description: Name of the stack.
     type: str
     required: true
   root:
@@ -38,6 +38,10 @@ options:
     description: Number of log lines per container.
     type: int
     default: 30
+  layers:
+    description: Whether the layers of every image are returned as well.
+    type: bool
+    default: false
   certificates:
     description: Whether the public certificates below O(root) are returned as well.
     type: bool
@@ -115,7 +119,7 @@ containers:
   returned: always
   type: dict
 images:
-  description: Image reference to its id and, for the stack's namespace, its layers' diff ids.
+  description: Image reference to its id and size, and with O(layers) to the diff ids of its layers.
   returned: always
   type: dict
 networks:
@@ -396,7 +400,9 @@ def wait_healthy(engine, healthy, restarts, pause=0.5):
     return {name: outcomes[name] for name in healthy}
 
 
-def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts, certificates=False, ask=None):
+def observe(
+    stack, root, paths, docker_host, logs, log_lines, healthy, restarts, layers=False, certificates=False, ask=None
+):
     waited = wait_healthy(Engine(docker_host), healthy, restarts) if healthy else {}
     installed = bool(shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/bin:/usr/bin"))
     result = {
@@ -457,7 +463,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
     for entry in engine.get("/images/json"):
         for reference in entry.get("RepoTags") or []:
             image = {"id": entry["Id"], "size": entry["Size"]}
-            if reference.startswith(stack + "/"):
+            if layers:
                 image["layers"] = engine.get("/images/%s/json" % entry["Id"])["RootFS"].get("Layers") or []
             result["images"][reference] = image
     for entry in engine.get("/networks"):
@@ -478,6 +484,7 @@ def main():
             "paths": {"type": "list", "elements": "path", "default": ["/etc/docker/daemon.json"]},
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
             "logs": {"type": "list", "elements": "str", "default": []},
+            "layers": {"type": "bool", "default": False},
             "certificates": {"type": "bool", "default": False},
             "ask": {"type": "dict", "default": {}},
             "log_lines": {"type": "int", "default": 30},
