@@ -115,8 +115,10 @@ def small_disk(fleet, host: str) -> Iterator[Callable[[], None]]:
     try:
         yield lambda: fleet.on(host, f"dd if=/dev/zero of={path}/filler bs=64k 2> /dev/null || true")
     finally:
-        fleet.on(host, f"rm -f {path}/filler && find {below}{path} -mindepth 1 -delete")
-        fleet.on(host, f"cp -a {path}/. {below}{path}/")
+        # Back in place: running containers hold the folders that were there before.
+        fleet.on(host, f"rm -f {path}/filler && cp -au {path}/. {below}{path}/")
+        gone = f"""! -exec sh -c '[ -e "$1" ] || [ -L "$1" ]' _ {path}/{{}} ';'"""
+        fleet.on(host, f"cd {below}{path} && find . -depth {gone} -delete")
         fleet.on(host, f"umount {path} {below}")
 
 
