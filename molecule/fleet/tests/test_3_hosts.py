@@ -27,9 +27,10 @@ def probe(source: str, command: str, ports: str, seconds: float, addresses: list
 def scan(fleet, source: str, command: str = "python3") -> dict[str, list[int]]:
     """Host -> the ports of it that a process on another one reaches."""
     targets = {host: fleet.address(host) for host in fleet.hosts if host != source}
-    found = probe(source, command, PORTS, 1, list(targets.values()))
+    # Long enough for the second packet of an attempt whose first was lost.
+    found = probe(source, command, PORTS, 2.5, list(targets.values()))
     for host, address in targets.items():
-        # Hundreds of attempts at once: on a busy machine one that would succeed can take longer than a second.
+        # Thousands of attempts at once: on a busy machine one that would succeed can take longer.
         if missed := set(listening(fleet, host)) - set(found[address]):
             found[address] += probe(source, command, ",".join(map(str, missed)), 15, [address])[address]
     return {host: sorted(found[address]) for host, address in targets.items()}
