@@ -17,10 +17,12 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 
 LABEL_PREFIX = "broadcast.stack."
 ENV_FILE = "env/container.env"
-# The first Engine API that checks a starting container more often than a running one. Checks of running ones are ten
-# seconds apart: each starts a process, and a small host runs ten containers and more.
+# The roles' checks are half a minute apart, for each starts a process and a small host runs ten containers and more. A
+# starting container is asked every second, where the Engine can; where it cannot, more often than that at all times.
 START_INTERVAL_API = (1, 44)
 START_INTERVAL = "1s"
+INTERVAL = "30s"
+INTERVAL_WITHOUT_START_INTERVAL = "10s"
 # Keys of a specification that the runner itself turns into something else; all others are docker_container options.
 OWN_KEYS = (
     "files",
@@ -483,15 +485,18 @@ def reload_reasons(spec: dict, rendered: dict, observation: dict, root: str) -> 
 
 
 def with_start_interval(options: dict, api_version: str) -> dict:
-    """Options whose health check asks every second while the container starts, where the Engine can.
+    """Options whose health check soon sees that a container has started.
 
     Not part of the checksum: a newer Engine is no reason to replace a container.
     """
     check = options["healthcheck"]
-    known = tuple(int(part) for part in api_version.split(".")) >= START_INTERVAL_API
-    if not known or "start_period" not in check:
+    if "start_period" not in check:
         return options
-    return {**options, "healthcheck": {**check, "start_interval": START_INTERVAL}}
+    if tuple(int(part) for part in api_version.split(".")) >= START_INTERVAL_API:
+        return {**options, "healthcheck": {**check, "start_interval": START_INTERVAL}}
+    if check.get("interval") == INTERVAL:
+        return {**options, "healthcheck": {**check, "interval": INTERVAL_WITHOUT_START_INTERVAL}}
+    return options
 
 
 def selected(specs, settings):

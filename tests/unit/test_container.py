@@ -169,12 +169,21 @@ def test_what_runs_once_is_told_completely():
     assert once["rendered"]["open"]
 
 
-@pytest.mark.parametrize(("api", "expected"), [("1.43", None), ("1.44", "1s"), ("1.100", "1s")])
-def test_a_starting_container_is_asked_every_second_where_the_engine_can(api, expected):
-    spec = {**SPEC, "healthcheck": {"test": ["CMD", "true"], "start_period": "30s"}}
+@pytest.mark.parametrize(
+    ("api", "interval", "expected"),
+    [
+        ("1.43", "30s", ("10s", None)),
+        ("1.43", "5m", ("5m", None)),
+        ("1.44", "30s", ("30s", "1s")),
+        ("1.100", "30s", ("30s", "1s")),
+    ],
+)
+def test_a_starting_container_is_asked_often(api, interval, expected):
+    spec = {**SPEC, "healthcheck": {"test": ["CMD", "true"], "start_period": "30s", "interval": interval}}
     observation = {**host(), "containers": {}, "engine": {"api_version": api}}
     (step,) = plan(observation, spec)
-    assert step["arguments"]["healthcheck"].get("start_interval") == expected
+    check = step["arguments"]["healthcheck"]
+    assert (check["interval"], check.get("start_interval")) == expected
     # Another Engine is no reason to replace a container.
     assert plan({**host(spec), "engine": {"api_version": api}}, spec) == []
 

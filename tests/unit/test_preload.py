@@ -15,7 +15,7 @@ import json, sys
 from ansible.plugins.loader import callback_loader, init_plugin_loader
 init_plugin_loader([sys.argv[1]])
 callback_loader.get("broadcast.stack.preload")
-print(json.dumps(sorted(name for name in sys.modules if name.startswith("ansible_collections.broadcast.stack.plugins."))))
+print(json.dumps([name for name in sys.modules if name.startswith("ansible_collections.broadcast.stack.plugins.")]))
 """
 
 

@@ -145,7 +145,7 @@ def test_worker_without_its_broker_becomes_unhealthy_and_recovers(host, orders: 
     wait(lambda: health(host, DEFAULT) == "healthy", 60, "healthy before")
     host.check_output("docker stop %s", BROKER)
     try:
-        wait(lambda: health(host, DEFAULT) == "unhealthy", 120, "unhealthy without a broker")
+        wait(lambda: health(host, DEFAULT) == "unhealthy", 180, "unhealthy without a broker")
     finally:
         host.check_output("docker start %s", BROKER)
     wait(lambda: health(host, DEFAULT) == "healthy", 120, "healthy with its broker")
