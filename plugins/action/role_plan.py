@@ -8,6 +8,7 @@ import pathlib
 from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.module_utils import release
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
+from ansible_collections.broadcast.stack.plugins.plugin_utils.forks import in_forks
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 # Its variables describe containers, in all roles.
@@ -33,31 +34,46 @@ class ActionModule(ActionBase):
                 "tolerant": {"type": "bool", "default": False},
             }
         )
-        # Shared by all: most of what roles and hosts refer to is the same for them.
-        outcomes = {}
-        variables = {}
-        roles, errors = dict(arguments["known"].get("roles") or {}), {}
-        for role, hosts in arguments["hosts"].items():
-            if not self.selected(role, arguments):
-                continue
-            roles[role] = {}
-            for host in hosts:
-                if host not in variables:
-                    variables[host] = self.variables_of(host, task_vars)
-                try:
-                    raw = {**self.scope(role, variables[host]), **arguments["variables"].get(role, {})}
-                    found = HostVariables(host, raw, self._templar, outcomes, task_vars["hostvars"])
-                    plan = found.value("__%s_plan" % role)
-                # A plugin in a template may raise anything.
-                except Exception as error:
-                    errors.setdefault(host, []).append("%s: %s" % (role, error))
-                else:
-                    roles[role][host] = self.told(plan)
+        hosts = {}
+        for role, names in arguments["hosts"].items():
+            if self.selected(role, arguments):
+                for host in names:
+                    hosts.setdefault(host, []).append(role)
+        # Most of what roles and hosts refer to is the same: the others begin with what the first host has evaluated.
+        self.outcomes = {}
+        plans, errors = self.plans({host: hosts[host] for host in list(hosts)[:1]}, arguments, task_vars)
+        for found, failed in in_forks(
+            lambda part: self.plans({host: hosts[host] for host in part}, arguments, task_vars), list(hosts)[1:]
+        ):
+            plans |= found
+            errors |= failed
+        roles = dict(arguments["known"].get("roles") or {})
+        for role, names in arguments["hosts"].items():
+            if self.selected(role, arguments):
+                roles[role] = {host: plans[host][role] for host in names if role in plans[host]}
         result = {"changed": False, "roles": roles, "due": release.due_roles(roles), "errors": errors}
         if errors and not arguments["tolerant"]:
             texts = ["%s: %s" % (host, text) for host, found in errors.items() for text in found]
             result |= {"failed": True, "msg": "\n".join(texts)}
         return result
+
+    def plans(self, hosts, arguments, task_vars):
+        """Host to role to plan, and host to errors, of these hosts and the roles of each."""
+        plans, errors = {}, {}
+        for host, roles in hosts.items():
+            plans[host] = {}
+            variables = self.variables_of(host, task_vars)
+            for role in roles:
+                try:
+                    raw = {**self.scope(role, variables), **arguments["variables"].get(role, {})}
+                    found = HostVariables(host, raw, self._templar, self.outcomes, task_vars["hostvars"])
+                    plan = found.value("__%s_plan" % role)
+                # A plugin in a template may raise anything.
+                except Exception as error:
+                    errors.setdefault(host, []).append("%s: %s" % (role, error))
+                else:
+                    plans[host][role] = self.told(plan)
+        return plans, errors
 
     @staticmethod
     def selected(role, arguments):
