@@ -15,6 +15,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.text.formatters import human_to_bytes
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LABEL_PREFIX = "broadcast.stack."
 ENV_FILE = "env/container.env"
 # The roles' checks are half a minute apart, for each starts a process and a small host runs ten containers and more. A
@@ -58,7 +59,7 @@ def schema() -> dict:
     """Argument specification of container_specs, from the role that documents it."""
     roles = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "roles")
     with open(os.path.join(roles, "container", "meta", "argument_specs.yml"), encoding="utf-8") as stream:
-        return yaml.safe_load(stream)["argument_specs"]["specification"]["options"]
+        return yaml.load(stream, Loader=LOADER)["argument_specs"]["specification"]["options"]
 
 
 def plain(value):

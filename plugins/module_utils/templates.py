@@ -40,16 +40,18 @@ def free(text: str) -> frozenset[str]:
 
 
 def texts(value: t.Any) -> t.Iterator[str]:
-    """All strings in a raw value, keys too. Not in hostvars, which is a mapping that evaluates."""
-    if isinstance(value, str):
-        yield str(value)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from texts(key)
-            yield from texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from texts(item)
+    """All strings in a raw value, keys too, in no order. Not in hostvars, which is a mapping that evaluates."""
+    # No recursion: what was registered of a host holds thousands of strings, and each would pass through all levels.
+    found = [value]
+    while found:
+        one = found.pop()
+        if isinstance(one, str):
+            yield str(one)
+        elif isinstance(one, dict):
+            found += one
+            found += one.values()
+        elif isinstance(one, (list, tuple)):
+            found += one
 
 
 def references(value: t.Any) -> set[str]:
