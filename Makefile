@@ -12,7 +12,7 @@ ENV ?= dev
 STACK ?= broadcast
 # Further options for ansible-playbook, for example ARGS="--check".
 ARGS ?=
-# Scenarios that run at once in `make test-molecule`. They wait a lot, so three keep two processors busy.
+# What runs at once in `make test`. Scenarios wait a lot, so three keep two processors busy.
 JOBS ?= 3
 # Set on some build machines; it makes every module start compile its code anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -135,14 +135,15 @@ test-fast: lint test-unit test-backend ## The layers that need no nested hosts
 
 .PHONY: test-molecule
 test-molecule: $(VENV)/dev ## Every Molecule scenario, JOBS at once
-	@scripts/molecule $(JOBS)
+	@scripts/test $(JOBS) $$(scripts/test --list)
 
 .PHONY: test-e2e
 test-e2e: $(VENV)/dev ## The development stack in a real browser
 	@scripts/e2e
 
 .PHONY: test
-test: test-fast test-molecule test-e2e ## All layers
+test: $(VENV)/dev ## All layers, JOBS at once
+	@scripts/test $(JOBS)
 
 .PHONY: docs
 docs: $(VENV)/dev ## Generate the variables tables of the roles' READMEs
