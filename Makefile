@@ -12,8 +12,8 @@ ENV ?= dev
 STACK ?= broadcast
 # Further options for ansible-playbook, for example ARGS="--check".
 ARGS ?=
-# What runs at once in `make test`. Scenarios wait a lot, so three keep two processors busy.
-JOBS ?= 3
+# What runs at once in `make test`. Scenarios wait a lot, so one more than there are processors keeps these busy.
+JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 # Set on some build machines; it makes every module start compile its code anew.
 unexport PYTHONDONTWRITEBYTECODE
 
