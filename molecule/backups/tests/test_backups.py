@@ -118,7 +118,7 @@ def test_backup_on_demand_says_what_was_written(stack: Stack, operate) -> None:
         latest = stack.backups(name)[-1]
         assert latest["type"] == "incr"
         # A label that has digits only is quoted.
-        for shown in (f"label: '?{latest['label']}'?\n", "seconds:", size, "repository_mb:"):
+        for shown in (f"label: '?{latest['label']}", "seconds:", size, "repository_mb:"):
             assert re.search(shown, result.stdout), result.stdout
 
 
