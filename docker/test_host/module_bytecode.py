@@ -2,7 +2,8 @@
 Keeps the bytecode of what Python imports from zip files.
 
 A module of Ansible comes as a zip file with all that it imports, and Python compiles that anew each time: half of what
-a module costs, and tests run thousands of them on two processors. Loaded by a .pth file at each start of Python.
+a module costs, and tests run thousands of them on two processors. Each start of Python loads this: on test hosts by a
+.pth file, on the controller by sitecustomize.py.
 """
 
 import hashlib
@@ -10,14 +11,15 @@ import marshal
 import os
 import zipimport
 
-FOLDER = "/var/cache/module_bytecode"
+FOLDER = os.environ.get("MODULE_BYTECODE", "/var/cache/module_bytecode")
+PYTHON = zipimport._bootstrap_external.MAGIC_NUMBER
 compile_source = zipimport._compile_source
 
 
 def compile_once(path: str, source: bytes) -> object:
     # What follows the archive's own path, which is another one each time, stands in tracebacks.
     inside = path.rpartition(".zip")[2]
-    file = os.path.join(FOLDER, hashlib.sha256(inside.encode() + b"\0" + source).hexdigest())
+    file = os.path.join(FOLDER, hashlib.sha256(PYTHON + inside.encode() + b"\0" + source).hexdigest())
     try:
         with open(file, "rb") as stream:
             return marshal.load(stream)
