@@ -23,13 +23,16 @@ def compile_once(path: str, source: bytes) -> object:
     try:
         with open(file, "rb") as stream:
             return marshal.load(stream)
-    except FileNotFoundError:
+    except OSError:
         code = compile_source(path, source)
-    if os.access(FOLDER, os.W_OK):
+    try:
         # Modules run side by side.
         with open(f"{file}.{os.getpid()}", "wb") as stream:
             marshal.dump(code, stream)
         os.replace(stream.name, file)
+    except OSError:
+        # Tests fill disks, and not all users may write here: a module must run all the same.
+        pass
     return code
 
 

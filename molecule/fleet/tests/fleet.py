@@ -26,8 +26,6 @@ DOMAIN = "stack.test"
 # FLEET_FULL alone: in bench/fleet, and in CI where each scenario has a machine of its own.
 FULL = bool(os.environ.get("FLEET_FULL"))
 RELEASES, TASKS, RATE = (5, 500, 120) if FULL else (1, 50, 30)
-# Molecule asks for colours, which would stand between the words that tests look for.
-PLAIN = {**os.environ, "ANSIBLE_FORCE_COLOR": "0"}
 needs_full = pytest.mark.skipif(not FULL, reason="only with FLEET_FULL, see above")
 
 
@@ -93,9 +91,7 @@ class Fleet:
 
     def play(self, playbook: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess:
         command = self.command(playbook, *arguments, **variables)
-        return subprocess.run(
-            command, env=PLAIN, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
-        )
+        return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 
     def site(self, *arguments: str, **variables: object) -> subprocess.CompletedProcess:
         return self.play("site.yml", *arguments, **variables)
@@ -115,7 +111,6 @@ class Fleet:
     def start(self, playbook: str = "site.yml", **variables: object) -> subprocess.Popen:
         return subprocess.Popen(
             self.command(playbook, **variables),
-            env=PLAIN,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
