@@ -33,6 +33,7 @@ class ActionModule(ActionBase):
         decision = arguments["release"]
         if decision.get("due"):
             lines[:0] = release.headline(decision)
+        lines += release.recorded(decision)
         due = bool(lines)
         text = (
             "\n".join(lines + arguments["notes"])

@@ -29,7 +29,8 @@ class ActionModule(ActionBase):
                 "web_hosts": {"type": "list", "elements": "str", "default": []},
                 "release_hosts": {"type": "list", "elements": "str", "default": []},
                 "plans": {"type": "list", "elements": "str", "default": []},
-                "target": {"type": "int", "default": 0},
+                # Not an int, so that the error can tell which numbers there are.
+                "target": {"type": "str", "default": "0"},
             }
         )
         hostvars = task_vars["hostvars"]
@@ -55,6 +56,10 @@ class ActionModule(ActionBase):
                 "msg": "A release is made on all hosts of web, edge and worker or on none, and this run leaves out %s. "
                 "Run it without --limit." % ", ".join(left_out),
             }
+        if decision["due"] and arguments["state"] == "release":
+            text = release.tags_problem(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
+            if text:
+                return {"failed": True, "msg": text}
         return {
             "changed": False,
             **decision,

@@ -180,8 +180,10 @@ class Lock:
     def take(self, owner, purpose, ttl, process=None, token="", abandoned=""):
         """
         Take the lock when it is free, stale, or held by the token that the caller knows to be abandoned. A holder that
-        is the caller's own token or process keeps it. Returns (record or None, the holder found or None).
+        is the caller's own token or process keeps it. Returns (record or None, the holder found or None). used_epoch in
+        the record: when another one took or released the lock or beat last, 0 if none did since this one has it.
         """
+        used = self.used()
         with self.guarded():
             found = self.holder()
             if found and found["heartbeat_age"] < -1:
@@ -190,10 +192,11 @@ class Lock:
                 found = self.holder()
             if found and ((token and found["token"] == token) or (process and found["process"] == process)):
                 self.beat(found["token"])
-                return {key: found[key] for key in ("token", "owner", "acquired_at")}, None
+                return {"used_epoch": 0.0, **{key: found[key] for key in ("token", "owner", "acquired_at")}}, None
             if found and not found["stale"] and not (abandoned and found["token"] == abandoned):
                 return None, found
             now = time.time()
+            used = max(used, now - found["heartbeat_age"]) if found else used
             record = {
                 "token": uuid.uuid4().hex,
                 "owner": owner,
@@ -207,7 +210,14 @@ class Lock:
             self.forget_heartbeats()
             self.beat(record["token"])
             self.write(record)
-            return {key: record[key] for key in ("token", "owner", "acquired_at")}, found
+            return {"used_epoch": used, **{key: record[key] for key in ("token", "owner", "acquired_at")}}, found
+
+    def used(self):
+        """When the files of the lock came or went last."""
+        try:
+            return os.stat(self.path).st_mtime if os.path.exists(os.path.join(self.path, "guard")) else 0.0
+        except FileNotFoundError:
+            return 0.0
 
     def verify(self, token):
         """Renew the token's lock; raises LockError when it is not the holder any more or its heartbeat too old."""

@@ -12,9 +12,13 @@ import json
 PREFIX = "RELEASE-RESULT "
 
 
-def release_result(output):
-    """The object of the last result in the output of release commands; one without migrations when there is none."""
-    for line in reversed((output or "").splitlines()):
+def release_result(run):
+    """
+    The object of the last result that release commands printed; one without migrations when there is none. run: what
+    docker_container returned for them, whose message holds the output of commands that failed.
+    """
+    output = (run.get("container") or {}).get("Output") or run.get("msg") or ""
+    for line in reversed(output.splitlines()):
         if line.startswith(PREFIX):
             try:
                 found = json.loads(line[len(PREFIX) :])

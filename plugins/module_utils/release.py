@@ -14,7 +14,11 @@ heads}).
 
 from __future__ import annotations
 
+from ansible_collections.broadcast.stack.plugins.module_utils import migrations
+
 FIRST = 1
+# What a release consists of: none of it can be left out by tags.
+PARTS = ("images", "django_web", "celery_worker", "nginx_tls")
 
 
 class ReleaseError(ValueError):
@@ -40,6 +44,43 @@ def journal(observations):
             if key not in found or found[key]["result"] == "running":
                 found[key] = record
     return [found[key] for key in sorted(found)]
+
+
+def unrecorded(observations, live):
+    """
+    Hosts whose record of the live release is missing, an older one or not ended: their run was interrupted after the
+    switch, or they joined or came back later.
+    """
+    if not live:
+        return []
+    if live["result"] != "succeeded":
+        return sorted(observations)
+    return sorted(
+        host
+        for host, observation in observations.items()
+        if not same_attempt((observation.get("release") or {}).get("current"), live)
+    )
+
+
+def same_attempt(one, other):
+    return bool(one) and all(one[key] == other[key] for key in ("number", "started_at", "result"))
+
+
+def serving(observations, slots):
+    """Slots that edges serve, which is a link on each of them."""
+    links = (observation.get("links") or {} for observation in observations.values())
+    targets = {target for paths in links for path, target in paths.items() if path.endswith("/slot/current")}
+    return targets & set(slots)
+
+
+def tags_problem(run_tags, skip_tags):
+    """Why a release cannot be made with --tags and --skip-tags; empty when it can."""
+    if {"all", "tagged"} & set(run_tags) and not set(PARTS) & set(skip_tags):
+        return ""
+    return (
+        "The application differs from the live release, and a release is made as a whole: %s. Run it without --tags "
+        "and without --skip-tags of these; tags are for the other roles, or when no release is due." % ", ".join(PARTS)
+    )
 
 
 def slot_releases(observations, stack):
@@ -73,14 +114,14 @@ def placement(slots, live):
 
 
 def decide(slots, observations, comparisons, stack):
-    """What this run does with the application: {due, reasons, slot, origin, number, previous}.
+    """What this run does with the application: {due, reasons, slot, origin, number, previous, unrecorded}.
 
     slots: names, empty when containers are replaced in place. observations: host to result of stack_info. comparisons:
     host to a list of what container.comparison returned for its roles. A release is due when what runs differs from
     what is specified; a container that is missing on a host that the live release has others on is only started there.
     """
     live = live_record(observations)
-    found = {"due": False, "reasons": {}, "previous": live, **placement(slots, live)}
+    found = {"due": False, "reasons": {}, "previous": live, "unrecorded": [], **placement(slots, live)}
     if not slots:
         return found
     reasons = {
@@ -95,6 +136,8 @@ def decide(slots, observations, comparisons, stack):
         number = live["number"] + 1 if live else FIRST
         slot = next_slot(slots, live, slot_releases(observations, stack), number)
         found.update(due=True, reasons=reasons, number=number, origin=number, slot=slot)
+    else:
+        found.update(unrecorded=unrecorded(observations, live))
     return found
 
 
@@ -121,7 +164,8 @@ def kept(slots, observations, stack, web_hosts):
 def rollback(slots, observations, stack, web_hosts, wanted=0):
     """What a rollback does: as decide, and target, the record of the release that it goes back to.
 
-    wanted: number of a kept release, 0 for the one that was live before. Raises ReleaseError.
+    wanted: number of a kept release, 0 for the one that was live before. Where edges serve an attempt that never became
+    live, since its run was killed, that is the live one. Raises ReleaseError.
     """
     live = live_record(observations)
     if not slots or not live:
@@ -130,26 +174,33 @@ def rollback(slots, observations, stack, web_hosts, wanted=0):
             % ("nothing was released yet" if slots else "stack_release_slots is empty, so no release is kept")
         )
     available = kept(slots, observations, stack, web_hosts)
-    succeeded = [
+    interrupted = bool(serving(observations, slots) - {live["slot"]})
+    known = journal(observations)
+    candidates = [
         record
-        for record in journal(observations)
+        for record in known
         if record["result"] == "succeeded" and record["kind"] == "release" and record["origin"] != live["origin"]
     ]
-    candidates = [record for record in succeeded if record["origin"] in available]
+    candidates = [record for record in candidates + [live] * interrupted if record["origin"] in available]
     listed = ", ".join("%d (%s)" % (record["origin"], record["image"]) for record in candidates) or "none"
+    if not str(wanted).isdigit():
+        raise ReleaseError("release: %s is not the number of a release; kept are: %s." % (wanted, listed))
+    wanted = int(wanted)
     if wanted:
         chosen = [record for record in candidates if record["origin"] == wanted]
-        if wanted == live["origin"]:
+        if wanted == live["origin"] and not interrupted:
             raise ReleaseError("Release %d is live already." % wanted)
         if not chosen:
             raise ReleaseError("Release %d is not kept on all web hosts; kept are: %s." % (wanted, listed))
     else:
-        chosen = [record for record in candidates if record["origin"] < live["origin"]]
+        chosen = [record for record in candidates if record["origin"] < live["origin"] + interrupted]
         if not chosen:
             raise ReleaseError(
                 "No release before %d is kept on all web hosts; kept are: %s." % (live["origin"], listed)
             )
     target = chosen[-1]
+    if problems := migrations.rollback_problems(known, target["origin"], live["number"]):
+        raise ReleaseError("\n".join(problems))
     return {
         "due": True,
         "reasons": {host: ["goes back to release %d" % target["origin"]] for host in web_hosts},
@@ -279,6 +330,14 @@ def summary(plans):
                 text = "%s %s%s: %s" % (change["action"], change["name"], flag, "; ".join(change["reasons"]))
                 lines.append("%s: %s: %s" % (host, role, text))
     return lines
+
+
+def recorded(decision):
+    """The line of a plan about hosts that learn which release is live."""
+    if not decision.get("unrecorded"):
+        return []
+    number = decision["previous"]["number"]
+    return ["%s: release: record that release %d is live" % (", ".join(decision["unrecorded"]), number)]
 
 
 def headline(decision):

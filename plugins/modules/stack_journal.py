@@ -93,19 +93,29 @@ def keep_journal(folder, record, live, keep, check_mode):
     journal = os.path.join(folder, "journal")
     path = os.path.join(journal, record_name(record))
     current = os.path.join(folder, "current.json")
+    # What an attempt did to the schema is known when its commands have run, and not at each of its later steps.
+    migrated = (read(path) or {}).get("migrations")
+    if migrated and not any((record.get("migrations") or {}).values()):
+        record = {**record, "migrations": migrated}
     changed = read(path) != record or (live and read(current) != record)
     others = [other for other in sorted(glob.glob(os.path.join(journal, "*.json"))) if other != path]
-    abandoned = [other for other in others if (read(other) or {}).get("result") == "running"]
+    # An attempt that had become live goes on serving, so it can be gone back to; another one has left nothing.
+    served = read(current) or {}
+    ended = {other: entry for other in others if (entry := read(other) or {}).get("result") == "running"}
+    ended = {
+        other: {**entry, "result": "succeeded" if entry == served else "abandoned"} for other, entry in ended.items()
+    }
+    abandoned = [other for other, entry in ended.items() if entry["result"] == "abandoned"]
     if not check_mode:
         os.makedirs(journal, mode=0o750, exist_ok=True)
-        for other in abandoned:
-            write(other, {**read(other), "result": "abandoned"})
+        for other, entry in ended.items():
+            write(other, entry)
         write(path, record)
         if live:
             write(current, record)
         for other in others[: max(0, len(others) + 1 - keep)]:
             os.unlink(other)
-    return {"changed": changed or bool(abandoned), "path": path, "abandoned": abandoned}
+    return {"changed": changed or bool(ended), "path": path, "abandoned": abandoned}
 
 
 def main():

@@ -100,6 +100,13 @@ acquired_at:
   returned: held, outside check mode
   type: str
   sample: "2026-11-24T15:12:03Z"
+used_epoch:
+  description:
+    - When another run took or released the lock, or renewed it last, by the clock of the lock's host; 0 when none
+      did, or this run held it already.
+    - What was observed before that may have changed.
+  returned: held, outside check mode
+  type: float
 taken_over_from:
   description: The former holder, whose heartbeat had ended; null when there was none.
   returned: held

@@ -48,9 +48,9 @@ options:
     elements: str
     default: []
   target:
-    description: Release to go back to; 0 for the one before the live one.
-    type: int
-    default: 0
+    description: Number of the release to go back to; 0 for the one before the live one.
+    type: str
+    default: "0"
 attributes:
   check_mode:
     description: Changes nothing.
@@ -99,6 +99,11 @@ previous:
   description: Record of the live release, null before the first.
   returned: always
   type: dict
+unrecorded:
+  description: Hosts that do not know yet, when no release is to be made, which release is live, or that it has ended.
+  returned: state is release
+  type: list
+  elements: str
 target:
   description: Record of the release that is gone back to.
   returned: for a rollback

@@ -21,12 +21,14 @@ def record(number, *applied, result="succeeded", origin=None, **more):
 def test_the_last_result_counts():
     found = {"applied": [WIDE], "heads": {"shop": "0002_wide"}, "restore_point": "p"}
     output = f"+ migrate\nRELEASE-RESULT {json.dumps(NOTHING)}\nRELEASE-RESULT {json.dumps(found)}\na warning\n"
-    assert release_result(output) == found
+    assert release_result({"container": {"Output": output}}) == found
+    assert release_result({"failed": True, "msg": output, "status": 1}) == found
 
 
 @pytest.mark.parametrize("output", ["", None, "+ migrate\n", "RELEASE-RESULT {", "RELEASE-RESULT []"])
 def test_without_a_result_nothing_was_applied(output):
-    assert release_result(output) == NOTHING
+    assert release_result({"container": {"Output": output}}) == NOTHING
+    assert release_result({}) == NOTHING
 
 
 def test_harmless_migrations_let_every_release_return():

@@ -209,3 +209,57 @@ def test_roles_without_work_are_left_out_unless_what_all_stand_on_changes():
     roles["certificates"]["a"] = due
     assert release.due_roles(roles) == list(roles)
     assert release.due_roles({}) == []
+
+
+DROPPED = {"app": "shop", "name": "0002_drop", "breaking": ["drops column shop_item.colour"], "declared": []}
+
+
+def test_a_rollback_past_a_migration_that_took_something_away_is_refused(kept):
+    for observation in kept.values():
+        observation["release"]["journal"][-1]["migrations"] = {"applied": [DROPPED], "heads": {}}
+    with pytest.raises(release.ReleaseError, match=r"Release 4 applied shop\.0002_drop, which drops column"):
+        release.rollback(SLOTS, kept, "shop", ["a", "b"])
+
+
+@pytest.mark.parametrize("wanted", ["0", "4"])
+def test_a_switch_that_was_interrupted_is_gone_back_from(kept, wanted):
+    """Release 5 is served from green, but its run was killed before it became the live one."""
+    for observation in kept.values():
+        observation["containers"]["shop-web-green"] = container("green", 5)
+        observation["links"] = {"/opt/shop/containers/shop-nginx/slot/current": "green"}
+    found = release.rollback(SLOTS, kept, "shop", ["a", "b"], wanted)
+    assert (found["slot"], found["origin"], found["number"]) == ("blue", 4, 5)
+    assert release.rollback(SLOTS, kept, "shop", ["a", "b"], "3")["slot"] == "amber"
+
+
+@pytest.mark.parametrize("wanted", ["v3", "2026.11.1", "-1", ""])
+def test_what_is_no_number_is_not_taken_for_the_release_before(kept, wanted):
+    with pytest.raises(release.ReleaseError, match="not the number of a release"):
+        release.rollback(SLOTS, kept, "shop", ["a", "b"], wanted)
+
+
+def test_hosts_that_do_not_know_the_live_release_learn_it():
+    """One joined, one was away during the release; and a run was killed when the release had become live."""
+    live = record(4, "green")
+    observations = {"a": host(live), "b": host(record(3, "blue")), "c": host()}
+    found = release.decide(SLOTS, observations, dict.fromkeys(observations, plan()), "shop")
+    assert (found["due"], found["unrecorded"]) == (False, ["b", "c"])
+    assert release.recorded(found) == ["b, c: release: record that release 4 is live"]
+    ended = {name: host(live) for name in observations}
+    assert release.decide(SLOTS, ended, dict.fromkeys(ended, plan()), "shop")["unrecorded"] == []
+    running = {name: host(record(4, "green", result="running")) for name in observations}
+    assert release.decide(SLOTS, running, dict.fromkeys(running, plan()), "shop")["unrecorded"] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("run_tags", "skip_tags", "whole"),
+    [
+        (["all"], [], True),
+        (["all"], ["backups"], True),
+        (["celery_worker"], [], False),
+        (["images", "django_web", "celery_worker", "nginx_tls"], [], False),
+        (["all"], ["nginx_tls"], False),
+    ],
+)
+def test_a_release_is_made_as_a_whole(run_tags, skip_tags, whole):
+    assert (release.tags_problem(run_tags, skip_tags) == "") is whole

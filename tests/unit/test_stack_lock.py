@@ -321,3 +321,27 @@ def test_a_heartbeat_holds_no_file_of_its_caller():
     assert not gone(pid)
     heartbeat.end(pid, heartbeat.started(pid))
     assert gone(pid)
+
+
+def test_whoever_takes_the_lock_learns_when_another_one_had_it(lock):
+    """What a run saw before that may have changed since."""
+    started = time.time()
+    first, _ = take(lock)
+    assert first["used_epoch"] == 0
+    time.sleep(0.05)
+    between = time.time()
+    time.sleep(0.05)
+    lock.release(first["token"])
+    second, _ = take(lock, "ben@ci")
+    assert between < second["used_epoch"] <= time.time()
+    age(lock, second["token"], 31)
+    third, _ = take(lock, "cleo@desk")
+    assert started < third["used_epoch"] <= time.time()
+    assert take(lock, "cleo@desk", token=third["token"])[0]["used_epoch"] == 0
+
+
+def test_a_lock_that_was_free_all_the_time_was_used_before(lock):
+    lock.release(take(lock)[0]["token"])
+    time.sleep(0.05)
+    observed = time.time()
+    assert take(lock)[0]["used_epoch"] < observed
