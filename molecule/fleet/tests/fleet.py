@@ -100,6 +100,19 @@ class Fleet:
         """Make the source another release."""
         source.make(ROOT / "backend", self.source, release)
 
+    def migrate(self, name: str, operation: str) -> Path:
+        """Give the source that was written a migration of the probe."""
+        path = self.source / f"probe/migrations/{name}.py"
+        path.write_text(
+            "from django.db import migrations\n\n\n"
+            "def fail(apps, schema_editor):\n"
+            '    raise ValueError("this migration fails")\n\n\n'
+            "class Migration(migrations.Migration):\n"
+            '    dependencies = (("probe", "0001_initial"),)\n'
+            f"    operations = (migrations.{operation},)\n"
+        )
+        return path
+
     def release(self, release: str, *arguments: str, **variables: object) -> float:
         """Release it; the seconds that this took."""
         self.write(release)
@@ -149,8 +162,14 @@ class Fleet:
                 record, end = decode(text)
                 found[host].append(record)
                 text = text[end:].strip()
-            found[host].sort(key=lambda record: record["number"])
+            found[host].sort(key=lambda record: (record["number"], record["started_at"]))
         return found
+
+    def check_records(self) -> None:
+        """Every host knows the live release, and that it has ended."""
+        ends = {(records[-1]["number"], records[-1]["result"]) for records in self.records().values()}
+        assert {result for _number, result in ends} == {"succeeded"}, ends
+        assert len(ends) == 1, ends
 
     def slot(self) -> str:
         current = self.on(self.group("web")[0], f"cat /opt/{STACK}/containers/.release/current.json")

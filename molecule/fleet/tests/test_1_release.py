@@ -43,6 +43,9 @@ def test_releases_under_load_fail_no_request_and_do_each_task_once(fleet, releas
     # All journals name the same image.
     (image,) = {records[-1]["image_id"] for records in fleet.records().values()}
     assert image.startswith("sha256:")
+    # They know the schema, which a rollback asks about.
+    assert all("probe" in records[-1]["migrations"]["heads"] for records in fleet.records().values())
+    fleet.check_records()
 
 
 def test_a_rollback_fails_no_request(fleet, loaded, record):

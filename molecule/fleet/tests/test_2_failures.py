@@ -77,6 +77,34 @@ def test_a_controller_that_is_killed_leaves_what_the_same_command_finishes(fleet
     assert came, marker
     assert result["failed"] == 0, json.dumps(result, indent=2)
     fleet.check_serves(name)
+    fleet.check_records()
+
+
+@needs_full
+def test_a_switch_that_was_killed_is_gone_back_from_and_gives_way_to_another_release(fleet, site, loaded, record):
+    """Killed when the edges had switched, and before the release became the live one."""
+    (well,) = fleet.serves()
+    stamp = int(time.time())
+    with loaded(30) as result:
+        for name in (f"switched-{stamp}", f"again-{stamp}"):
+            fleet.write(name)
+            came, _code, output = fleet.interrupted(
+                "broadcast.stack.celery_worker :", lambda run: os.killpg(run.pid, signal.SIGKILL)
+            )
+            assert came, output
+            time.sleep(2)
+            assert list(fleet.serves()) == [name]
+            if name.startswith("switched"):
+                done = fleet.play("playbooks/rollback.yml")
+                assert done.returncode == 0, done.stdout
+                fleet.check_serves(well)
+        fleet.write(f"other-{stamp}")
+        done = site()
+        assert done.returncode == 0, done.stdout
+    record(requests=result["requests"], failed=result["failed"])
+    assert result["failed"] == 0, json.dumps(result, indent=2)
+    fleet.check_serves(f"other-{stamp}")
+    fleet.check_records()
 
 
 @needs_full
@@ -84,15 +112,7 @@ def test_a_migration_that_fails_leaves_the_old_release_on_all_hosts(fleet, site,
     (well,) = fleet.serves()
     name = f"migrates-{int(time.time())}"
     fleet.write(name)
-    migration = fleet.source / "probe/migrations/0002_fails.py"
-    migration.write_text(
-        "from django.db import migrations\n\n\n"
-        "def fail(apps, schema_editor):\n"
-        '    raise ValueError("this migration fails")\n\n\n'
-        "class Migration(migrations.Migration):\n"
-        '    dependencies = (("probe", "0001_initial"),)\n'
-        "    operations = (migrations.RunPython(fail),)\n"
-    )
+    migration = fleet.migrate("0002_fails", "RunPython(fail)")
     with loaded() as result:
         done = site()
         assert done.returncode != 0, done.stdout
@@ -145,13 +165,7 @@ def test_a_full_disk_on_one_host_leaves_the_old_release_on_all(fleet, site, load
 def test_of_two_releases_at_once_one_runs_and_the_migration_once(fleet, record):
     name = f"pair-{int(time.time())}"
     fleet.write(name)
-    migration = fleet.source / "probe/migrations/0002_once.py"
-    migration.write_text(
-        "from django.db import migrations\n\n\n"
-        "class Migration(migrations.Migration):\n"
-        '    dependencies = (("probe", "0001_initial"),)\n'
-        f"    operations = (migrations.RunSQL(\"INSERT INTO probe_item (text) VALUES ('migrated {name}')\"),)\n"
-    )
+    fleet.migrate("0002_once", f"RunSQL(\"INSERT INTO probe_item (text) VALUES ('migrated {name}')\")")
     runs = [fleet.start(), fleet.start()]
     outputs = [run.communicate()[0] for run in runs]
     codes = [run.returncode for run in runs]
@@ -162,6 +176,42 @@ def test_of_two_releases_at_once_one_runs_and_the_migration_once(fleet, record):
     fleet.check_serves(name)
     count = f"from probe.models import Item; print('count', Item.objects.filter(text='migrated {name}').count())"
     assert fleet.manage("shell", "-c", count).split()[-1] == "1"
+
+
+@needs_full
+def test_a_run_that_waits_for_another_plans_anew(fleet, loaded, record):
+    """What it had planned before would replace what serves meanwhile."""
+    name = f"waited-{int(time.time())}"
+    fleet.write(name)
+    with loaded(30) as result:
+        runs = [fleet.start(), fleet.start(stack_lock_wait=900, nginx_tls_client_max_body_size="9m")]
+        outputs = [run.communicate()[0] for run in runs]
+    codes = [run.returncode for run in runs]
+    record(exit_codes=codes, requests=result["requests"], failed=result["failed"])
+    # The one that waits may also be the first.
+    assert codes[1] == 0, outputs[1]
+    assert codes[0] == 0 or "lock" in outputs[0], outputs[0]
+    assert codes[0] != 0 or "Look again | Observe the host" in outputs[1], outputs[1]
+    assert result["failed"] == 0, json.dumps(result, indent=2)
+    fleet.check_serves(name)
+    fleet.check_records()
+
+
+@needs_full
+def test_a_rollback_past_a_migration_that_took_something_away_is_refused(fleet, site, record):
+    name = f"dropped-{int(time.time())}"
+    fleet.write(name)
+    fleet.migrate("0002_drop", 'RunSQL("ALTER TABLE probe_item DROP COLUMN IF EXISTS absent")')
+    refused = site()
+    assert refused.returncode != 0
+    assert "0002_drop" in refused.stdout, refused.stdout
+    done = site(release_maintenance_window=True)
+    assert done.returncode == 0, done.stdout
+    back = fleet.play("playbooks/rollback.yml")
+    record(exit_codes=[refused.returncode, done.returncode, back.returncode])
+    assert back.returncode != 0, back.stdout
+    assert "applied probe.0002_drop, which runs SQL with" in " ".join(back.stdout.split()), back.stdout
+    fleet.check_serves(name)
 
 
 def runs_containers(host: str) -> bool:
@@ -210,3 +260,4 @@ def test_a_web_host_that_was_away_gets_requests_when_it_has_the_release(fleet, s
     # Never what it ran before it went away.
     assert list(back["releases"]) == [name]
     fleet.check_serves(name)
+    fleet.check_records()

@@ -119,3 +119,4 @@ def test_a_host_joins_by_two_lines_in_the_inventory(fleet, site, loaded, record,
     assert result["failed"] == 0, json.dumps(result, indent=2)
     (hosts,) = fleet.serves(5).values()
     assert joining in hosts
+    fleet.check_records()
