@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils import fleet
+import yaml
+from ansible_collections.broadcast.stack.plugins.module_utils import fleet, leaving
 
 GROUPS = {"postgres": ["db"], "redis": ["db"], "web": ["a", "b"], "worker": ["b"], "edge": ["a", "e"]}
 
@@ -29,3 +34,99 @@ def test_ports_are_closed_to_a_host_that_leaves():
     rules = fleet.firewall("db", GROUPS, addresses, {"postgres": [5432]})
     assert rules["ports"] == [{"port": 5432, "protocol": "tcp", "sources": ["192.0.2.3"]}]
     assert rules["peers"] == ["192.0.2.3"]
+
+
+def container(role, stack="shop", exclusive=False):
+    return {"stack": stack, "role": role, "exclusive": exclusive}
+
+
+RUNS = {
+    "shop-beat-blue": container("celery_worker", exclusive=True),
+    "shop-gateway": container("gateway"),
+    "shop-nginx": container("nginx_tls"),
+    "shop-postgres": container("postgres"),
+    "shop-web-blue": container("django_web"),
+    "shop-web-green": container("django_web"),
+    "shop-worker-blue": container("celery_worker"),
+    "other-worker-blue": container("celery_worker", stack="other"),
+    "a-tool": container("", stack=""),
+}
+
+
+@pytest.mark.parametrize(
+    ("groups", "roles"),
+    [
+        (("web", "worker", "edge", "postgres"), []),
+        (("web", "edge", "postgres"), ["celery_worker"]),
+        (("worker", "edge", "postgres"), ["gateway", "django_web"]),
+        (("redis", "worker", "edge"), ["django_web"]),
+        (("web", "worker"), ["nginx_tls"]),
+    ],
+)
+def test_a_host_that_left_a_group_is_to_run_nothing_of_its_roles(groups, roles):
+    found = leaving.plans("a", {group: ["b", "a"] for group in groups}, {"containers": RUNS}, "shop")
+    assert sorted(found) == sorted(roles)
+    # Stopped ones of kept releases as well, and nobody else's.
+    assert leaving.removed({role: {"a": plan} for role, plan in found.items()}).get("a", []) == [
+        name for role in found for name in RUNS if RUNS[name]["role"] == role and RUNS[name]["stack"] == "shop"
+    ]
+
+
+def test_the_data_of_a_host_that_left_a_group_is_told_and_stays():
+    groups = {"web": ["a"], "worker": ["a"], "edge": ["a"], "postgres": ["b"]}
+    assert leaving.plans("a", groups, {"containers": RUNS}, "shop") == {}
+    (text,) = leaving.warnings("a", groups, {"containers": RUNS}, "shop")
+    assert text.startswith("a: shop-postgres: the host is not in group postgres any more")
+    assert "playbooks/remove_host.yml" in text
+    assert leaving.warnings("b", groups, {"containers": RUNS}, "shop") == []
+    assert leaving.warnings("b", groups, {"unreachable": True}, "shop") == []
+
+
+def test_the_roles_of_a_group_are_those_that_preflight_knows(root):
+    task = yaml.safe_load((root / "playbooks/preflight.yml").read_text())[0]["tasks"][0]["always"][0]
+    wanted = {}
+    for group, entry in task["broadcast.stack.preflight"]["groups"].items():
+        for role in entry["roles"]:
+            wanted.setdefault(role, []).append(group)
+    assert {role: list(groups) for role, groups in {**leaving.GROUPS, **leaving.DATA}.items()} == wanted
+
+
+def test_a_plan_names_what_a_host_is_not_to_run_any_more(root, tmp_path):
+    plan = {"hosts": {}, "reached": ["a"], "stack": "shop"}
+    show = {"hosts": ["a"], "roles": ["celery_worker"]}
+    tasks = [
+        {"broadcast.stack.role_plan": plan, "register": "stack_role_plans"},
+        {"broadcast.stack.stack_plan": show, "register": "stack_plan"},
+        {"ansible.builtin.copy": {"content": "{{ [stack_role_plans, stack_plan] | to_json }}", "dest": "{{ out }}"}},
+        # Planned again for a release, or without the role's tag.
+        {"broadcast.stack.role_plan": {**plan, "known": "{{ stack_role_plans }}"}, "register": "again"},
+        {"ansible.builtin.assert": {"that": "again.removed == stack_role_plans.removed"}},
+        {"broadcast.stack.role_plan": {**plan, "run_tags": ["redis"]}, "register": "tagged"},
+        {"ansible.builtin.assert": {"that": "tagged.removed == {}"}},
+    ]
+    play = {"hosts": "a", "connection": "local", "gather_facts": False, "tasks": tasks}
+    hosts = {group: {"hosts": {"a": {}}} for group in ("web", "edge", "postgres")}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": hosts}}))
+    values = {
+        "container_observation": {"containers": RUNS},
+        "out": str(tmp_path / "out.json"),
+        "ansible_python_interpreter": sys.executable,
+    }
+    (tmp_path / "values.json").write_text(json.dumps(values))
+    done = subprocess.run(
+        ["ansible-playbook", tmp_path / "play.yml", "-i", tmp_path / "hosts.yml", "-e", f"@{tmp_path}/values.json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=root,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    roles, shown = json.loads((tmp_path / "out.json").read_text())
+    assert roles["removed"] == {"a": ["shop-beat-blue", "shop-worker-blue"]}
+    assert roles["due"] == ["celery_worker"]
+    assert shown["due"] is True
+    reason = "the host is not in group worker any more"
+    assert shown["msg"].splitlines() == [
+        f"a: celery_worker: remove shop-{name}-blue: {reason}" for name in ("beat", "worker")
+    ]
