@@ -36,6 +36,27 @@ def test_ports_are_closed_to_a_host_that_leaves():
     assert rules["peers"] == ["192.0.2.3"]
 
 
+SEEN = {"containers": {}}
+GONE = {"unreachable": True, "msg": "No route\nto host"}
+
+
+@pytest.mark.parametrize(
+    ("absent", "leave_out", "reason"),
+    [
+        ({}, False, ""),
+        ({"a": GONE}, True, ""),
+        ({"a": GONE}, False, "a cannot be reached (No route): bring it back, or leave it out by -e stack_unreachable_"),
+        ({"db": GONE}, True, "db runs postgres, redis and cannot be reached: No route"),
+        ({"a": {"failed": True, "msg": "No Python"}}, True, "a could not be observed: No Python"),
+        ({"a": GONE, "b": GONE}, True, "no host of the group web can be reached"),
+    ],
+)
+def test_a_run_does_without_hosts_whose_work_others_do_when_it_may(absent, leave_out, reason):
+    observations = {**dict.fromkeys(("db", "a", "b", "e"), SEEN), **absent}
+    found = "; ".join(fleet.absent_problems(observations, GROUPS, leave_out))
+    assert found.startswith(reason) if reason else not found
+
+
 def container(role, stack="shop", exclusive=False):
     return {"stack": stack, "role": role, "exclusive": exclusive}
 
