@@ -119,6 +119,12 @@ def test_a_plan_names_what_a_host_is_not_to_run_any_more(root, tmp_path):
         {"broadcast.stack.role_plan": plan, "register": "stack_role_plans"},
         {"broadcast.stack.stack_plan": show, "register": "stack_plan"},
         {"ansible.builtin.copy": {"content": "{{ [stack_role_plans, stack_plan] | to_json }}", "dest": "{{ out }}"}},
+        # What the wiring makes of it for playbooks/tasks/leave.yml.
+        {
+            "ansible.builtin.assert": {"that": "__stack_leaving_containers == ['shop-beat-blue']"},
+            "vars": {"stack_leave_exclusive": True},
+        },
+        {"ansible.builtin.assert": {"that": "__stack_leaving_containers == ['shop-beat-blue', 'shop-worker-blue']"}},
         # Planned again for a release, or without the role's tag.
         {"broadcast.stack.role_plan": {**plan, "known": "{{ stack_role_plans }}"}, "register": "again"},
         {"ansible.builtin.assert": {"that": "again.removed == stack_role_plans.removed"}},
@@ -126,6 +132,7 @@ def test_a_plan_names_what_a_host_is_not_to_run_any_more(root, tmp_path):
         {"ansible.builtin.assert": {"that": "tagged.removed == {}"}},
     ]
     play = {"hosts": "a", "connection": "local", "gather_facts": False, "tasks": tasks}
+    play["vars_files"] = [str(root / "group_vars/shared.yml")]
     hosts = {group: {"hosts": {"a": {}}} for group in ("web", "edge", "postgres")}
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": hosts}}))
@@ -151,3 +158,25 @@ def test_a_plan_names_what_a_host_is_not_to_run_any_more(root, tmp_path):
     assert shown["msg"].splitlines() == [
         f"a: celery_worker: remove shop-{name}-blue: {reason}" for name in ("beat", "worker")
     ]
+
+
+def test_what_never_runs_beside_its_like_ends_on_all_hosts_before_any_starts_it(root):
+    plays = yaml.safe_load((root / "playbooks/transaction.yml").read_text())
+    # A play begins when all hosts have ended the one before.
+    text = [yaml.safe_dump(play) for play in plays]
+    leaves = [number for number, play in enumerate(text) if "tasks/leave.yml" in play]
+    exclusive = [number for number in leaves if "stack_leave_exclusive: true" in text[number]]
+    started, handed_over = [number for number, play in enumerate(text) if "broadcast.stack.celery_worker" in play]
+    # Without a release, and in one when it cannot be undone any more.
+    assert [plays[number]["any_errors_fatal"] for number in exclusive] == [True, True]
+    assert exclusive[0] < started < exclusive[1] < handed_over < leaves[-1]
+    # The host may be in none of the groups of the application.
+    assert {plays[number]["hosts"] for number in leaves} == {"postgres:redis:backups:web:worker:edge"}
+
+
+def test_beat_that_moves_to_a_new_first_worker_host_is_to_be_removed_where_it_was():
+    beat = {"name": "shop-beat-blue", "action": "remove"}
+    pool = {"name": "shop-worker-blue", "action": "replace"}
+    new = {"name": "shop-beat-blue", "action": "create"}
+    roles = {"celery_worker": {"old": {"changes": [pool, beat]}, "new": {"changes": [new]}}, "redis": {}}
+    assert leaving.removed(roles) == {"old": ["shop-beat-blue"]}
