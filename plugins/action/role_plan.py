@@ -6,7 +6,7 @@ from __future__ import annotations
 import pathlib
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.module_utils import release
+from ansible_collections.broadcast.stack.plugins.module_utils import leaving, release
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
 from ansible_collections.broadcast.stack.plugins.plugin_utils.forks import in_forks
 
@@ -20,7 +20,7 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset({"hosts", "variables", "run_tags", "skip_tags", "known", "tolerant"})
+    _VALID_ARGS = frozenset({"hosts", "variables", "run_tags", "skip_tags", "known", "tolerant", "reached", "stack"})
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -32,6 +32,8 @@ class ActionModule(ActionBase):
                 "skip_tags": {"type": "list", "elements": "str", "default": []},
                 "known": {"type": "dict", "default": {}},
                 "tolerant": {"type": "bool", "default": False},
+                "reached": {"type": "list", "elements": "str", "default": []},
+                "stack": {"type": "str", "default": ""},
             }
         )
         hosts = {}
@@ -51,7 +53,21 @@ class ActionModule(ActionBase):
         for role, names in arguments["hosts"].items():
             if self.selected(role, arguments):
                 roles[role] = {host: plans[host][role] for host in names if role in plans[host]}
-        result = {"changed": False, "roles": roles, "due": release.due_roles(roles), "errors": errors}
+        warnings = []
+        for host in arguments["reached"]:
+            where = (host, task_vars["groups"], self.observation(host, task_vars), arguments["stack"])
+            for role, plan in leaving.plans(*where).items():
+                if self.selected(role, arguments):
+                    roles[role] = {**roles.get(role, {}), host: plan}
+            warnings += leaving.warnings(*where)
+        result = {
+            "changed": False,
+            "roles": roles,
+            "due": release.due_roles(roles),
+            "removed": leaving.removed(roles),
+            "errors": errors,
+            **({"warnings": warnings} if warnings else {}),
+        }
         if errors and not arguments["tolerant"]:
             texts = ["%s: %s" % (host, text) for host, found in errors.items() for text in found]
             result |= {"failed": True, "msg": "\n".join(texts)}
@@ -74,6 +90,11 @@ class ActionModule(ActionBase):
                 else:
                     plans[host][role] = self.told(plan)
         return plans, errors
+
+    @staticmethod
+    def observation(host, task_vars):
+        found = task_vars["hostvars"].raw_get(host).get("container_observation")
+        return found if isinstance(found, dict) else {}
 
     @staticmethod
     def selected(role, arguments):

@@ -11,6 +11,7 @@ class FilterModule:
 
     def filters(self):
         return {
+            "fleet_absent_problems": fleet.absent_problems,
             "fleet_firewall": fleet.firewall,
             "fleet_leaving_problems": fleet.leaving_problems,
             "fleet_images": fleet.images,

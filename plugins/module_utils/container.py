@@ -558,8 +558,9 @@ def plan(specs, observation, policy, settings):
         }
         if settings.get("slot"):
             labels.update({LABEL_PREFIX + "slot": settings["slot"], LABEL_PREFIX + "release": str(release)})
-            if spec.get("exclusive"):
-                labels[LABEL_PREFIX + "exclusive"] = "1"
+        # Also without slots: when it moves to another host it is stopped here before it starts there.
+        if spec.get("exclusive"):
+            labels[LABEL_PREFIX + "exclusive"] = "1"
         stop_timeout = options.get("stop_timeout", 10)
         result.append(
             {

@@ -91,3 +91,28 @@ def leaving_problems(host: str, groups: dict) -> list[str]:
         if groups.get(group, []) == [host]
     ]
     return found
+
+
+def absent_problems(observations: dict, groups: dict, leave_out: bool) -> list[str]:
+    """Why a run cannot do without the hosts that were not observed; empty when it can.
+
+    observations: host to the result of stack_info, or to what stood instead of it. leave_out: whether the inventory
+    lets a host that cannot be reached be left out, which holds where others do the same work.
+    """
+    absent = {host: found for host, found in observations.items() if "containers" not in found}
+    problems = []
+    for host, found in absent.items():
+        reason = str(found.get("msg", "")).partition("\n")[0]
+        held = [group for group in HOLDERS if host in groups.get(group, [])]
+        if not found.get("unreachable"):
+            problems.append("%s could not be observed: %s" % (host, reason))
+        elif held:
+            problems.append("%s runs %s and cannot be reached: %s" % (host, ", ".join(held), reason))
+        elif not leave_out:
+            advice = "bring it back, or leave it out by -e stack_unreachable_hosts=leave_out"
+            problems.append("%s cannot be reached (%s): %s" % (host, reason, advice))
+    return problems + [
+        "no host of the group %s can be reached" % group
+        for group in ("web", "edge")
+        if absent and set(groups.get(group, [])) <= set(absent)
+    ]

@@ -42,6 +42,17 @@ options:
     description: Whether a host whose plan cannot be evaluated is told in C(errors) alone.
     type: bool
     default: false
+  reached:
+    description:
+      - Hosts that may run what a role started while they were in one of its groups. That is planned to be removed, or,
+        where data is with it, told in a warning.
+    type: list
+    elements: str
+    default: []
+  stack:
+    description: Name of the stack whose containers on these hosts are meant.
+    type: str
+    default: ""
 attributes:
   check_mode:
     description: Changes nothing.
@@ -68,6 +79,10 @@ due:
   elements: str
 errors:
   description: Name of a host to why plans could not be evaluated.
+  returned: always
+  type: dict
+removed:
+  description: Name of a host to the containers that would be removed there, since nothing specifies them any more.
   returned: always
   type: dict
 roles:

@@ -433,6 +433,13 @@ def test_phases_part_what_must_not_run_twice():
     }
 
 
+@pytest.mark.parametrize("settings", [SLOTTED, {**SLOTTED, "slot": "", "release": 0}])
+def test_what_must_not_run_twice_is_labelled_so_that_it_can_be_stopped_first(settings):
+    specs = [SPEC, {**SPEC, "name": "shop-beat", "exclusive": True}]
+    plans = container.plan(specs, {**host(), "containers": {}}, POLICY, settings)
+    assert ["broadcast.stack.exclusive" in step["arguments"]["labels"] for step in plans] == [False, True]
+
+
 def test_only_containers_of_the_slot_are_surplus():
     observation = in_slot()
     observation["containers"]["shop-old-green"] = {"stack": "shop", "role": "web", "slot": "green"}

@@ -181,6 +181,48 @@ def test_a_bad_inventory_is_refused_before_anything_changes(host, converge, cont
     assert {container["Id"] for container in containers.values()} <= set(running)
 
 
+def test_a_host_that_leaves_a_group_is_rid_of_what_ran_for_it(host, play, converge, containers, monkeypatch):
+    workers = {name for name in containers if re.match(f"{STACK}-(worker|beat|periodic)-", name)}
+    assert len(workers) >= 2
+    complete = Path(os.environ["MOLECULE_INVENTORY_FILE"])
+    inventory = yaml.safe_load(complete.read_text())
+    inventory["worker"]["hosts"] = {}
+    # Beside the variables of its groups.
+    without = complete.with_name("without_worker.yml")
+
+    def names() -> set[str]:
+        return set(host.check_output("docker ps --all --format '{{.Names}}'").split())
+
+    def left(*arguments: str, playbook: str = "site") -> str:
+        done = play(ROOT / f"playbooks/{playbook}.yml", *arguments, backend_beat_enabled=False)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    try:
+        without.write_text(yaml.safe_dump(inventory))
+        monkeypatch.setenv("MOLECULE_INVENTORY_FILE", str(without))
+        plan = left(playbook="plan")
+        for name in workers:
+            assert f"celery_worker: remove {name}: the host is not in group worker any more" in plan
+        left("--check")
+        assert workers <= names()
+        left()
+        assert not workers & names()
+        # A healthy status ends with 0.
+        assert "differs from what is specified" not in left(playbook="status")
+        folders = host.check_output(f"ls /opt/{STACK}/containers").split()
+        assert not workers & set(folders)
+        assert "changed=0" in left()
+    finally:
+        without.unlink()
+        monkeypatch.undo()
+    done = converge()
+    assert done.returncode == 0, done.stdout
+    assert workers <= names()
+    now = host.check_output("docker ps --quiet --no-trunc").split()
+    assert {container["Id"] for name, container in containers.items() if name not in workers} <= set(now)
+
+
 def test_changed_code_is_delivered_and_only_what_runs_it_is_replaced(host, converge, containers, tmp_path):
     source = tmp_path / "backend"
     host_source = ROOT / "backend"

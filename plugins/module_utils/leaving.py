@@ -1,0 +1,67 @@
+# MIT License (see LICENSE)
+"""Containers on hosts that left the groups whose roles ran them: pure functions of observations."""
+
+from __future__ import annotations
+
+from ansible_collections.broadcast.stack.plugins.module_utils import fleet
+
+# Role to the groups whose hosts run it, of roles that keep nothing on the host that others could not do without.
+GROUPS = {"django_web": ("web",), "celery_worker": ("worker",), "nginx_tls": ("edge",), "gateway": ("redis", "web")}
+# Nothing but people remove what holds the stack's data.
+DATA = {group: (group,) for group in fleet.HOLDERS}
+
+
+def left(host, groups, observation, stack, roles):
+    """Role to the names of the stack's containers on a host that is in none of the role's groups; also stopped ones.
+
+    groups: group to hosts. observation: result of stack_info. roles: GROUPS or DATA.
+    """
+    found = {}
+    for name, container in sorted((observation.get("containers") or {}).items()):
+        role = container["role"]
+        has_role = any(host in groups.get(group, []) for group in roles.get(role, []))
+        if container["stack"] == stack and role in roles and not has_role:
+            found.setdefault(role, []).append(name)
+    return found
+
+
+def plans(host, groups, observation, stack):
+    """Role to a plan, as role_plan returns it, that removes what the host runs without being in a group of it."""
+    return {
+        role: {
+            "due": True,
+            "steps": [],
+            "changes": [
+                {
+                    "name": name,
+                    "action": "remove",
+                    "stateful": False,
+                    "reasons": ["the host is not in group %s any more" % " or ".join(GROUPS[role])],
+                }
+                for name in names
+            ],
+            "release": [],
+        }
+        for role, names in left(host, groups, observation, stack, GROUPS).items()
+    }
+
+
+def warnings(host, groups, observation, stack):
+    """What stays on a host since data is with it, and what to do about it."""
+    return [
+        "%s: %s: the host is not in group %s any more, but the data is there: put it back into the group, or move the "
+        "data as docs/backup-and-restore.md shows and take the host out with playbooks/remove_host.yml"
+        % (host, ", ".join(names), role)
+        for role, names in left(host, groups, observation, stack, DATA).items()
+    ]
+
+
+def removed(roles):
+    """Host to the containers that the plans remove there; roles: role to host to plan, as role_plan returns them."""
+    found = {}
+    for hosts in roles.values():
+        for host, plan in hosts.items():
+            names = [change["name"] for change in plan["changes"] if change["action"] == "remove"]
+            if names:
+                found.setdefault(host, []).extend(names)
+    return found
