@@ -480,6 +480,20 @@ def shared_volume_problems(groups: t.Mapping[str, t.Sequence[str]], volumes: t.C
     return [Problem("backend_volumes.%s" % name, text, remedy, warning=True) for name in volumes]
 
 
+def edge_media_problems(
+    groups: t.Mapping[str, t.Sequence[str]], volumes: t.Collection[str], media_url: str
+) -> list[Problem]:
+    """An edge serves uploaded files from the volume of its own host, where only web puts any."""
+    web = groups.get("web", [])
+    apart = [host for host in groups.get("edge", []) if host not in web]
+    if not (web and apart and media_url and "media" in volumes):
+        return []
+    text = "uploaded files lie on %s, so the edge on %s asks the application for them"
+    text %= ", ".join(web), ", ".join(apart)
+    remedy = "put web and edge on one host, use object storage, or let the application serve them and say so by ''"
+    return [Problem("backend_media_url", text, remedy, media_url, warning=True)]
+
+
 # A host as it was observed --------------------------------------------------------------------------------------------
 
 
