@@ -270,6 +270,20 @@ def test_an_edge_apart_from_web_has_no_uploaded_files() -> None:
     assert preflight.edge_media_problems(groups, ["invoices"], "/media/") == []
 
 
+def test_volumes_that_backups_cannot_reach_are_told_and_refused_when_the_inventory_names_them() -> None:
+    groups = {"web": ["app1"], "worker": ["app1"], "backups": ["db1"]}
+    (default,) = preflight.backup_host_problems(groups, ["media"], chosen=False)
+    text = "backend_backup_volumes = media: lies on app1, while backups run on db1: not backed up; put postgres and"
+    assert default.line().startswith(text)
+    assert default.warning
+    (chosen,) = preflight.backup_host_problems(groups, ["media", "invoices"], chosen=True)
+    assert "media, invoices: lies on app1" in chosen.line()
+    assert not chosen.warning
+    for other in ({"backups": ["app1"]}, {"backups": []}):
+        assert preflight.backup_host_problems({**groups, **other}, ["media"], chosen=True) == []
+    assert preflight.backup_host_problems(groups, [], chosen=True) == []
+
+
 def test_groups_of_ones_own_can_be_accepted() -> None:
     groups = {"all": ["a"], "postgres": ["a"], "web": ["a"], "backups": ["a"], "rack1": ["a"]}
     assert preflight.group_problems(groups, GROUPS, ["rack1"]) == []
