@@ -166,6 +166,12 @@ class ActionModule(ActionBase):
             volumes = host.get("backend_volumes", self.specs.stack)
             if isinstance(volumes, dict):
                 problems += checks.shared_volume_problems(self.inventory_groups, list(volumes))
+                media_url = host.get("backend_media_url", self.specs.stack)
+                problems += checks.edge_media_problems(self.inventory_groups, list(volumes), media_url)
+            # The wiring's own value is a template.
+            chosen = not references(host.raw.get("backend_backup_volumes"))
+            backed_up = self.listed(host, "backend_backup_volumes")
+            problems += checks.backup_host_problems(self.inventory_groups, backed_up, chosen)
             uses = host.get("backend_redis_uses", self.specs.stack)
             problems += application.service_problems(
                 self.inventory_groups, host.raw, uses if isinstance(uses, dict) else {}

@@ -480,6 +480,35 @@ def shared_volume_problems(groups: t.Mapping[str, t.Sequence[str]], volumes: t.C
     return [Problem("backend_volumes.%s" % name, text, remedy, warning=True) for name in volumes]
 
 
+def edge_media_problems(
+    groups: t.Mapping[str, t.Sequence[str]], volumes: t.Collection[str], media_url: str
+) -> list[Problem]:
+    """An edge serves uploaded files from the volume of its own host, where only web puts any."""
+    web = groups.get("web", [])
+    apart = [host for host in groups.get("edge", []) if host not in web]
+    if not (web and apart and media_url and "media" in volumes):
+        return []
+    text = "uploaded files lie on %s, so the edge on %s asks the application for them"
+    text %= ", ".join(web), ", ".join(apart)
+    remedy = "put web and edge on one host, use object storage, or let the application serve them and say so by ''"
+    return [Problem("backend_media_url", text, remedy, media_url, warning=True)]
+
+
+def backup_host_problems(
+    groups: t.Mapping[str, t.Sequence[str]], volumes: t.Collection[str], chosen: bool
+) -> list[Problem]:
+    """Backups read the volumes of their own host. Those that the inventory itself names have to be among them."""
+    hosts = list(dict.fromkeys(host for name in ("web", "worker") for host in groups.get(name, [])))
+    apart = [host for host in groups.get("backups", []) if host not in hosts]
+    if not (hosts and apart and volumes):
+        return []
+    text = "lies on %s, while backups run on %s: not backed up" % (", ".join(hosts), ", ".join(apart))
+    remedy = (
+        "put postgres and backups on that host, use object storage, or set it to [] and back files up by other means"
+    )
+    return [Problem("backend_backup_volumes", text, remedy, ", ".join(map(str, volumes)), warning=not chosen)]
+
+
 # A host as it was observed --------------------------------------------------------------------------------------------
 
 

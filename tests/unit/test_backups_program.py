@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import datetime
 import json
@@ -14,7 +15,8 @@ from ansible_collections.broadcast.stack.plugins.module_utils.cron import Schedu
 
 # A cache of compiled code beside the program would be in the way of whoever copies the folder.
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "docker" / "backups"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "docker" / "backups"))
 
 from backups import commands, common, database, volumes
 
@@ -152,6 +154,14 @@ def test_revert_leaves_restored_data_that_was_opened_for_writing(
     assert "stays" in state
 
 
+def test_repository_of_another_database_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = "echo 'ERROR: [028]: backup and archive info files exist but do not match the database'; exit 28"
+    subject = database.Database()
+    monkeypatch.setattr(subject, "pgbackrest", lambda *_arguments, alive: common.run(["sh", "-c", script], alive))
+    with pytest.raises(common.BackupError, match="of another database; restore it, or give"):
+        subject.prepare(None)
+
+
 # The volumes ---------------------------------------------------------------------------------------------------------
 
 
@@ -284,6 +294,64 @@ def test_old_files_come_back_whatever_was_interrupted(mounted: Path, swapped: in
 def test_revert_before_any_exchange_leaves_the_files(mounted: Path) -> None:
     assert volumes.Volumes().revert("x") == (True, "the old files are in their place")
     assert content(mounted) == OLD
+
+
+def emptied(root: Path) -> None:
+    """Volumes without files, as on a new host; folders and what a restore keeps are none."""
+    for path in [path for path in root.rglob("*") if path.is_file() and ".restore" not in path.parts]:
+        path.unlink()
+
+
+def taken_with(files: int) -> list[common.Backup]:
+    return [entry("full", "2026-03-08 02:00")._replace(details={"volumes": ["documents", "media"], "files": files})]
+
+
+def test_volumes_that_lost_all_files_are_told_from_those_that_had_none(mounted: Path) -> None:
+    subject = volumes.Volumes()
+    assert subject.lost(taken_with(3)) == ""
+    emptied(mounted)
+    assert subject.lost([]) == subject.lost(taken_with(0)) == ""
+    found = subject.lost(taken_with(3))
+    assert "the last backup of 2026-03-08 02:00:00 UTC holds 3 files; restore them, or accept it" in found
+    (mounted / "media" / "folder" / "file").write_text("uploaded")
+    assert subject.lost(taken_with(3)) == ""
+
+
+@pytest.mark.parametrize(("files", "written", "health"), [(3, [], "the volumes are empty"), (0, ["full"], "")])
+def test_schedule_takes_no_backup_of_lost_files(
+    files: int, written: list[str], health: str, mounted: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    subject, folder, kinds = volumes.Volumes(), tmp_path_factory.mktemp("config"), []
+    emptied(mounted)
+    backups = taken_with(files)
+
+    def back_up(kind: str, *_: object) -> common.Backup:
+        kinds.append(kind)
+        now = time.time()
+        backups.append(backups[-1]._replace(type=kind, start=now, stop=now))
+        return backups[-1]
+
+    def stop(_seconds: float) -> None:
+        raise commands.Stopped
+
+    schedules = {"full": "* * * * *", "diff": ""}
+    (folder / "backups.json").write_text(json.dumps({"schedules": schedules, "maximum_age_hours": 26}))
+    (folder / "cron.py").write_text((ROOT / "plugins" / "module_utils" / "cron.py").read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path])
+        patch.setattr(commands, "CONFIG", folder / "backups.json")
+        patch.setattr(commands, "STATE", folder / "state")
+        patch.setattr(commands.signal, "signal", lambda *_: None)
+        patch.setattr(commands.time, "sleep", stop)
+        patch.setattr(volumes.Volumes, "lock", folder / "lock")
+        patch.setattr(subject, "prepare", lambda _alive: None)
+        patch.setattr(subject, "backups", lambda: backups)
+        patch.setattr(subject, "back_up", back_up)
+        commands.serve(subject, argparse.Namespace())
+        problem = commands.read_state("health")["problem"]
+    assert kinds == written
+    assert problem.startswith(health)
+    assert bool(problem) == bool(health)
 
 
 def test_volume_or_restored_files_that_came_later_are_backed_up_at_once(mounted: Path) -> None:

@@ -53,11 +53,11 @@ SECRETS = (
 
 
 @cache
-def templated(environment: str, role: str, expression: str) -> list[dict]:
-    """Value of an expression as the role sees it on the first host of an environment."""
+def templated(environment: str, role: str, expression: str, name: str = "") -> list[dict]:
+    """Value of an expression as the role sees it on a host of an environment, by default the first."""
     loader = DataLoader()
     inventory = InventoryManager(loader, sources=[str(ROOT / "inventories" / environment / "hosts.yml")])
-    host = inventory.get_hosts()[0]
+    host = inventory.get_hosts(name or "all")[0]
     manager = VariableManager(loader, inventory)
     variables = {**manager.get_vars(host=host), "hostvars": HostVars(inventory, manager, loader)}
     folder = ROOT / "roles" / role
@@ -164,3 +164,15 @@ def test_every_role_that_runs_containers_is_covered():
         if "container_specs:" in path.read_text() and path.parents[1].name != "container"
     }
     assert calling == set(SPECIFICATIONS)
+
+
+@pytest.mark.parametrize(
+    ("environment", "host", "served"),
+    [("staging", "", True), ("prod", "edge1.example.org", False)],
+)
+def test_an_edge_serves_uploaded_files_where_web_puts_them(environment, host, served):
+    (url, volumes) = templated(environment, "nginx_tls", "[nginx_tls_media_url, nginx_tls_volumes]", host)
+    assert url == ("/media/" if served else "")
+    assert any("/srv/media" in volume for volume in volumes) == served
+    # Static files come with the image.
+    assert any("/srv/static" in volume for volume in volumes)

@@ -259,6 +259,31 @@ def test_local_volumes_on_several_hosts_are_told() -> None:
     assert preflight.shared_volume_problems(groups, []) == []
 
 
+def test_an_edge_apart_from_web_has_no_uploaded_files() -> None:
+    groups = {"web": ["app1"], "worker": ["app1"], "edge": ["edge1", "app1"]}
+    (found,) = preflight.edge_media_problems(groups, ["media"], "/media/")
+    assert found.warning
+    text = "backend_media_url = /media/: uploaded files lie on app1, so the edge on edge1 asks the application for them"
+    assert found.line().startswith(text)
+    assert preflight.edge_media_problems({**groups, "edge": ["app1"]}, ["media"], "/media/") == []
+    assert preflight.edge_media_problems(groups, ["media"], "") == []
+    assert preflight.edge_media_problems(groups, ["invoices"], "/media/") == []
+
+
+def test_volumes_that_backups_cannot_reach_are_told_and_refused_when_the_inventory_names_them() -> None:
+    groups = {"web": ["app1"], "worker": ["app1"], "backups": ["db1"]}
+    (default,) = preflight.backup_host_problems(groups, ["media"], chosen=False)
+    text = "backend_backup_volumes = media: lies on app1, while backups run on db1: not backed up; put postgres and"
+    assert default.line().startswith(text)
+    assert default.warning
+    (chosen,) = preflight.backup_host_problems(groups, ["media", "invoices"], chosen=True)
+    assert "media, invoices: lies on app1" in chosen.line()
+    assert not chosen.warning
+    for other in ({"backups": ["app1"]}, {"backups": []}):
+        assert preflight.backup_host_problems({**groups, **other}, ["media"], chosen=True) == []
+    assert preflight.backup_host_problems(groups, [], chosen=True) == []
+
+
 def test_groups_of_ones_own_can_be_accepted() -> None:
     groups = {"all": ["a"], "postgres": ["a"], "web": ["a"], "backups": ["a"], "rack1": ["a"]}
     assert preflight.group_problems(groups, GROUPS, ["rack1"]) == []

@@ -215,6 +215,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
                 {
                     "stack_environment": "production",
                     "backend_context": "/nonexistent/application",
+                    "backend_backup_volumes": ["media"],
                 },
                 groups={
                     "edge": None,
@@ -226,6 +227,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
                             "ansible_port": 1,
                         },
                     },
+                    "backups": {"far": None},
                     "ungrouped": {"alone": {"ansible_connection": "local"}},
                 },
                 more="secret_postgres_application: %s" % UNDECRYPTABLE,
@@ -362,6 +364,10 @@ MISTAKES = [
     ("hosts", r"far: is unreachable: .*Connection refused"),
     ("hosts", r"group edge: has no host"),
     ("hosts", r"group postgres = far, localhost: has 2 hosts where 1 can serve"),
+    (
+        "hosts",
+        r"backend_backup_volumes = media: lies on localhost, while backups run on far: not backed up; put postgres",
+    ),
     ("hosts", r"localhost: stack_private_address = localhost .*: not an IPv4 address at which other hosts reach"),
     ("hosts", r"far: stack_private_address = 127.0.0.1 .*: not an IPv4 address at which other hosts reach this one"),
     ("hosts", r"alone: is in no group; put it into one of postgres, redis, web, worker, edge, backups"),

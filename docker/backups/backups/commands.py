@@ -145,13 +145,15 @@ def serve(subject: Subject, _options: argparse.Namespace) -> None:
                     subject.prepare(alive)
                     ready = True
                 last, backups = read_state("last"), subject.backups()
+                lost = subject.lost(backups)
                 kind = due(backups, schedules, now) or ("diff" if subject.incomplete(backups) else None)
-                if kind and not (last.get("problem") and now - last["at"] < RETRY_SECONDS):
+                # A backup of what is lost would be the newest one, which a restore takes.
+                if kind and not lost and not (last.get("problem") and now - last["at"] < RETRY_SECONDS):
                     # Health is unchanged while it runs, and good while the first one runs.
                     current = "" if current == "starting" else current
                     log("written: %s" % json.dumps(back_up(subject, kind, alive).described()))
                     continue
-                found = problem(backups, last, maximum_age, now) or subject.concern(now)
+                found = lost or problem(backups, last, maximum_age, now) or subject.concern(now)
             except (BackupError, OSError, subprocess.SubprocessError, ValueError) as failure:
                 found = str(failure)
             if found != current:

@@ -12,6 +12,8 @@ from . import common
 from .common import Alive, Backup, BackupError, megabytes, remove, run, utc
 
 DATA = pathlib.Path(os.environ.get("PGDATA", "/var/lib/postgresql/17/main"))
+# What pgBackRest says on a new host with an old repository, whose cluster has another identity.
+FOREIGN = "do not match the database"
 # The archive may fail this long, as it does while the repository is created, before it counts.
 ARCHIVE_GRACE_SECONDS = 600
 
@@ -44,7 +46,13 @@ class Database:
         run(["pgbackrest", "--log-level-console=info", *arguments], alive)
 
     def prepare(self, alive: Alive) -> None:
-        self.pgbackrest("stanza-create", alive=alive)
+        try:
+            self.pgbackrest("stanza-create", alive=alive)
+        except BackupError as failure:
+            if FOREIGN not in str(failure):
+                raise
+            text = "the repository is of another database; restore it, or give backups an empty one"
+            raise BackupError(text) from failure
 
     def backups(self) -> list[Backup]:
         """Complete backups, oldest first."""
@@ -68,6 +76,10 @@ class Database:
 
     def incomplete(self, backups: list[Backup]) -> bool:
         return False
+
+    def lost(self, backups: list[Backup]) -> str:
+        """Nothing: a database that is not the backups' own is refused by prepare."""
+        return ""
 
     def back_up(self, kind: str, settings: dict, alive: Alive) -> Backup:
         self.pgbackrest("--type=%s" % kind, "backup", alive=alive)

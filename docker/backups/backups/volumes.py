@@ -37,6 +37,11 @@ def entries(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(path for path in folder.iterdir() if not any(path.match(pattern) for pattern in APART))
 
 
+def hold_files() -> bool:
+    content = [path for name in names() for path in entries(VOLUMES / name)]
+    return any(not path.is_dir() or any(files for _path, _folders, files in os.walk(path)) for path in content)
+
+
 def move(content: list[pathlib.Path], folder: pathlib.Path) -> None:
     for path in content:
         path.rename(folder / path.name)
@@ -111,6 +116,15 @@ class Volumes:
         """Whether a volume or restored files came later than the last backup."""
         exchanged = EXCHANGED.stat().st_mtime if EXCHANGED.exists() else 0
         return backups[-1].start < exchanged or not set(names()) <= set(backups[-1].details["volumes"])
+
+    def lost(self, backups: list[Backup]) -> str:
+        """Whether all files are gone since the last backup, as on a new host before the restore; empty when not."""
+        if not backups or not backups[-1].details["files"] or hold_files():
+            return ""
+        return (
+            "the volumes are empty, the last backup of %s holds %d files; restore them, or accept it with `backups now`"
+            % (utc(backups[-1].start), backups[-1].details["files"])
+        )
 
     def back_up(self, kind: str, settings: dict, alive: Alive) -> Backup:
         # Whoever holds the lock above is alone; what restic's own locks say is left from a process that was killed.

@@ -339,6 +339,49 @@ def test_state_of_a_named_backup_can_be_restored_after_the_data_was_lost(host, s
     assert stack.files() == files
 
 
+@pytest.mark.parametrize("backups_run", [False, True], ids=["before the backups run", "beside the backups"])
+def test_lost_host_comes_back_from_copied_repositories(
+    host, stack: Stack, play: Playbook, scenario: Path, converge, operate, backups_run: bool
+) -> None:
+    stack.sql("CREATE TABLE IF NOT EXISTS survivors (name text)")
+    stack.sql("INSERT INTO survivors VALUES ('row')")
+    stack.write("survivor.txt", "file")
+    for name in (VOLUMES, BACKUPS):
+        stack.back_up(name)
+    files, rows, taken = stack.files(), stack.sql("SELECT count(*) FROM survivors"), stack.backups(VOLUMES)
+
+    # What another host does not have; the repositories are copied there, by the documented commands.
+    host.check_output(f"docker rm -f {BACKUPS} {VOLUMES} {DATABASE}")
+    host.check_output("docker volume rm shop-postgres shop-postgres-socket")
+    host.check_output(f"find {MEDIA} -mindepth 1 -delete && rm -r /opt/shop")
+    for path in (REPOSITORY, VOLUMES_REPOSITORY):
+        volume = Path(path).parent.name
+        host.check_output(f"cp -a {path} /root/copy && docker volume rm {volume} && docker volume create {volume}")
+        host.check_output(f"cp -aT /root/copy {path} && rm -r /root/copy")
+    if backups_run:
+        # A backup of the volumes is due at once, and would be the newest.
+        result = converge(backups_differential_schedule="* * * * *")
+        assert result.returncode != 0
+        assert "the repository is of another database; restore it" in " ".join(result.stdout.split())
+        stack.wait(lambda: stack.health(VOLUMES) == "unhealthy")
+        assert "the volumes are empty" in host.run("docker exec %s backups health", VOLUMES).stderr
+        assert stack.backups(VOLUMES) == taken
+    else:
+        result = play(scenario / "converge.yml", INVENTORY, "--skip-tags=backups")
+        assert result.returncode == 0, result.stdout
+
+    result = operate("restore", restore_confirm="shop")
+
+    assert result.returncode == 0, result.stdout
+    assert stack.sql("SELECT count(*) FROM survivors") == rows
+    assert stack.files() == files
+    result = converge()
+    assert result.returncode == 0, result.stdout
+    for name in (BACKUPS, VOLUMES):
+        stack.wait(lambda name=name: stack.health(name) == "healthy")
+        stack.back_up(name)
+
+
 def test_old_data_is_put_back_when_the_log_cannot_be_replayed(host, stack: Stack, web: str, operate) -> None:
     stack.back_up()
     stack.sql("CREATE TABLE latest AS SELECT 'latest' AS text")
