@@ -164,3 +164,14 @@ def test_every_role_that_runs_containers_is_covered():
         if "container_specs:" in path.read_text() and path.parents[1].name != "container"
     }
     assert calling == set(SPECIFICATIONS)
+
+
+@pytest.mark.parametrize(("environment", "command"), [("prod", "gunicorn"), ("dev", "python")])
+def test_web_learns_from_its_environment_whose_headers_it_may_believe(environment, command):
+    """Whatever its server: gunicorn and uvicorn read the variable by themselves."""
+    web = templated(environment, "django_web", "__django_web_containers")[0]
+    assert web["command"][0] == command
+    assert not [word for word in web["command"] if "forwarded" in str(word)]
+    trusted = web["env"]["FORWARDED_ALLOW_IPS"].split(",")
+    assert (trusted[0], len(trusted)) == ("127.0.0.1", 65)
+    assert not any("/" in address for address in trusted)
