@@ -14,6 +14,8 @@ heads}).
 
 from __future__ import annotations
 
+from ansible_collections.broadcast.stack.plugins.module_utils.image_references import canonical, repository
+
 FIRST = 1
 
 
@@ -199,13 +201,21 @@ def kept_containers(observation, stack, role, slot, phase):
 
 
 def stale_images(observation, namespace, wanted):
-    """References in a namespace that no container on the host uses and nobody wants."""
-    used = {container["image"] for container in observation["containers"].values()}
-    ids = {container["image_id"] for container in observation["containers"].values()}
+    """
+    References in a namespace, and in the repositories of what is wanted, that no container on the host uses and nobody
+    wants. Those of one image stand or fall together: one that is pulled has a digest beside its tag.
+    """
+    images, containers = observation["images"], observation["containers"].values()
+    used = {canonical(container["image"]) for container in containers}
+    kept = {container["image_id"] for container in containers}
+    kept |= {images[reference]["id"] for reference in map(canonical, wanted) if reference in images}
+    repositories = set(map(repository, wanted))
     return sorted(
         reference
-        for reference, image in observation["images"].items()
-        if reference.startswith(namespace + "/") and reference not in used | set(wanted) and image["id"] not in ids
+        for reference, image in images.items()
+        if (reference.startswith(namespace + "/") or repository(reference) in repositories)
+        and reference not in used
+        and image["id"] not in kept
     )
 
 
