@@ -11,7 +11,7 @@ import re
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.broadcast.stack.plugins.module_utils.templates import closure, references
+from ansible_collections.broadcast.stack.plugins.module_utils.templates import NAME_ALONE, closure, references
 
 MINIMUM_SECRET_LENGTH = 16
 MINIMUM_SECRET_CHARACTERS = 6
@@ -187,6 +187,16 @@ def passed_on(subject: str, raw: t.Mapping[str, t.Any], faulty: t.Collection[str
                 if not closure(other, raw).isdisjoint(faulty):
                     return True
     return False
+
+
+def written_as(subject: str, raw: t.Mapping[str, t.Any]) -> str:
+    """A subject by the variable that a user writes, when the one that it begins with only passes that one on."""
+    name = variable_of(subject)
+    rest, seen = subject[len(name) :], set()
+    while name not in seen and isinstance(raw.get(name), str) and (match := NAME_ALONE.fullmatch(raw[name])):
+        seen.add(name)
+        name = match[1]
+    return name + rest
 
 
 def root_cause(name: str, raw: t.Mapping[str, t.Any], fails: t.Callable[[str], bool]) -> str:

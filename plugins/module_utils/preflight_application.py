@@ -478,7 +478,7 @@ def entry_problems(
                 problems.append(Problem("%s.%s" % (path, key), "unknown key", advice))
         for key, option in options.items():
             if entry.get(key) is not None:
-                told = {**option, "no_log": secret}
+                told = {**option, "no_log": secret or option.get("no_log", False)}
                 problems += option_problems("%s.%s" % (path, key), entry[key], told)
             elif option.get("required"):
                 problems.append(Problem("%s.%s" % (path, key), "missing", "add the key"))
