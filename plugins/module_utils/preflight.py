@@ -239,6 +239,11 @@ def option_problems(name: str, value: t.Any, option: t.Mapping[str, t.Any], orig
     if not all(shapes):
         return [wrong]
     problems = []
+    if option.get("type") == "bool" and isinstance(value, str):
+        # Not empty, so templates take "false" for true.
+        remedy = "write true or false without quotes"
+        remedy += "" if "." in name else ", on the command line as -e '{\"%s\": false}'" % name
+        return [Problem(name, "is text where true or false is needed", remedy, value_shown, origin)]
     for message in ArgumentSpecValidator({name: dict(option)}).validate({name: value}).error_messages:
         nested = re.match(r"(?:%s\.)?([\w.]+)\. Supported parameters include: (.*)\.$" % re.escape(name), message)
         if nested:

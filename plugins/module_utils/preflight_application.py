@@ -507,7 +507,9 @@ def redirect_problems(backend_redirect_domains: t.Sequence[str], backend_domains
 
 
 def host_name_problems(variable: str, names: t.Sequence[str]) -> list[Problem]:
-    faults = [(name, host_name_fault(name)) for name in names]
+    remedy = "give a host name: certificates are for names (backend_health_host may be an address)"
+    address = "is an address", remedy
+    faults = [(name, address if parsed_network(name) else host_name_fault(name)) for name in names]
     problems = [Problem(variable, *fault, shown(name)) for name, fault in faults if fault]
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.append(Problem(variable, "is listed twice", "list it once", shown(name)))

@@ -53,7 +53,7 @@ SECRETS = (
 
 
 @cache
-def templated(environment: str, role: str, expression: str) -> list[dict]:
+def templated(environment: str, role: str, expression: str, **given: str) -> list[dict]:
     """Value of an expression as the role sees it on the first host of an environment."""
     loader = DataLoader()
     inventory = InventoryManager(loader, sources=[str(ROOT / "inventories" / environment / "hosts.yml")])
@@ -86,6 +86,7 @@ def templated(environment: str, role: str, expression: str) -> list[dict]:
         "backend_release_commands_after": [["true"]],
         "backend_secret_env": {"TOKEN": "canary-token"},
         "backend_secret_files": {"/etc/app.ini": "canary-file"},
+        **given,
         **load(ROOT / "roles" / "container" / "vars" / "main.yml"),
         **load(folder / "vars" / "main.yml"),
     }
@@ -175,3 +176,10 @@ def test_web_learns_from_its_environment_whose_headers_it_may_believe(environmen
     trusted = web["env"]["FORWARDED_ALLOW_IPS"].split(",")
     assert (trusted[0], len(trusted)) == ("127.0.0.1", 65)
     assert not any("/" in address for address in trusted)
+
+
+def test_seconds_may_be_text_as_extra_variables_are():
+    (web, *_processes) = templated(
+        "prod", "django_web", "__django_web_containers", nginx_tls_upstream_timeout_seconds="90"
+    )
+    assert web["stop_timeout"] == 100
