@@ -109,6 +109,8 @@ def host_name_fault(name: t.Any) -> tuple[str, str] | None:
     return "is no host name", "use lower-case letters, digits, hyphens and dots"
 
 
+# Lock files and projects that requirements may be; every other file is in pip's format.
+INSTALLABLE = re.compile(r"uv\.lock|pylock(\.[^.]+)?\.toml|pyproject\.toml")
 # Absolute and normal, and fit for Docker's source:target:mode.
 PATH = r"(/(?!\.{1,2}(/|$))[^/:\s]+)+"
 URL_PATH = r"/([^\s{};\"'/]+/)+"
@@ -614,6 +616,12 @@ def requirements_file_problems(variable: str, path: str, context: str, image: st
         if variable == "backend_constraints":
             remedy = "add the file or empty the variable"
         return [Problem(variable, "no such file in backend_context", remedy, shown(path))]
+    if path.endswith((".lock", ".toml")) and not INSTALLABLE.fullmatch(os.path.basename(path)):
+        text = "is a lock file that uv does not read"
+        remedy = (
+            "write requirements from it (`poetry export`, `pipenv requirements`, pip-tools), or lock with `uv lock`"
+        )
+        return [Problem(variable, text, remedy, shown(path))]
     if os.path.basename(path) == "uv.lock":
         project = os.path.join(os.path.dirname(path), "pyproject.toml")
         if not os.path.isfile(os.path.join(context, project)):

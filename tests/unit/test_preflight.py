@@ -418,6 +418,17 @@ def test_lock_files_of_uv_need_the_project(tmp_path: Path) -> None:
     assert requirements(tmp_path, "uv.lock") == requirements(tmp_path, "pylock.toml") == ""
 
 
+@pytest.mark.parametrize("name", ["poetry.lock", "Pipfile.lock", "pdm.lock", "settings.toml"])
+def test_lock_files_that_the_build_cannot_read_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert "is a lock file that uv does not read; write requirements from it (`poetry export`" in requirements(
+        tmp_path, name
+    )
+    for path in ("pylock.prod.toml", "pyproject.toml", "requirements.txt"):
+        (tmp_path / path).touch()
+        assert requirements(tmp_path, path) == ""
+
+
 # One line per mistake, in the order of the groups of meta/stack_variables.yml.
 WRONG = [
     # 1. Source
