@@ -57,7 +57,8 @@ dev-mail: ## Show the mails that the development stack has sent
 
 .PHONY: manage
 manage: ## Run a management command in development, for example ARGS="makemigrations"
-	@docker exec -it -u "$$(id -u):$$(id -g)" $(STACK)-web python manage.py $(ARGS)
+# Root without capabilities could not read the secrets, which are the application's.
+	@docker exec -it $$([ "$$(id -u)" != 0 ] || echo --privileged) -u "$$(id -u):$$(id -g)" $(STACK)-web python manage.py $(ARGS)
 
 .PHONY: db-migrate
 db-migrate: dev-setup ## Run the release commands (migrate) in development

@@ -18,7 +18,12 @@ from ansible_collections.broadcast.stack.plugins.module_utils import preflight a
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight_application as application
 from ansible_collections.broadcast.stack.plugins.module_utils.preflight import Problem
 from ansible_collections.broadcast.stack.plugins.module_utils.templates import closure, references
-from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables, Outcome
+from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import (
+    HostVariables,
+    Outcome,
+    role_part,
+    role_scope,
+)
 
 try:
     # Where a value was written. Private to Ansible, so a report must do without it as well.
@@ -62,11 +67,13 @@ class Specifications:
             entries = load_yaml(path)["argument_specs"]
             self.roles[path.parts[-3]] = entries["main"]["options"]
             self.known.update(name for entry in entries.values() for name in entry.get("options") or {})
-        # The names of pools and commands are free, so the role has what one may say beside its variables.
-        role = load_yaml(root / "roles" / "celery_worker" / "vars" / "main.yml")
+        # Names of pools, commands and instances are free, so the roles have what one may say beside their variables.
+        worker = load_yaml(root / "roles" / "celery_worker" / "vars" / "main.yml")
+        redis = load_yaml(root / "roles" / "redis" / "vars" / "main.yml")
         self.entries: dict[str, dict[str, dict]] = {
-            "backend_worker_pools": role["__celery_worker_pool_options"],
-            "backend_periodic_commands": role["__celery_worker_periodic_options"],
+            "backend_worker_pools": worker["__celery_worker_pool_options"],
+            "backend_periodic_commands": worker["__celery_worker_periodic_options"],
+            "redis_instances": redis["__redis_instance_options"],
         }
         # The wiring may define helpers that no role takes.
         wiring = root / "group_vars" / "shared.yml"
@@ -115,7 +122,7 @@ class ActionModule(ActionBase):
         self.inventory_groups: dict[str, list[str]] = task_vars["groups"]
         self.outcomes: dict[str, list[Outcome]] = {}
         self.validated: dict[tuple[str, int], tuple[t.Any, list[Problem]]] = {}
-        hostvars = task_vars["hostvars"]
+        self.hostvars = hostvars = task_vars["hostvars"]
         hosts = [
             HostValues(name, dict(hostvars.raw_get(name)), self._templar, self.outcomes, hostvars)
             for name in self.inventory_groups["all"]
@@ -229,6 +236,7 @@ class ActionModule(ActionBase):
         problems += self.fleet_problems(host)
         # What a variable with a problem brings down with it is no further problem.
         reported = {checks.variable_of(problem.subject) for problem in problems if not problem.warning}
+        problems += self.role_problems(host, reported)
         problems += self.template_problems(host, options, environment, reported)
         problems = self.located(host, problems)
         if host.name in play_hosts:
@@ -364,6 +372,23 @@ class ActionModule(ActionBase):
                 remedy = "give the pair that belongs to your domains"
                 sentences = certificate_problems(certificate, key, server_names)
                 problems += [Problem(names[0], sentence, remedy) for sentence in sentences]
+        return problems
+
+    def role_problems(self, host: HostValues, reported: set[str]) -> list[Problem]:
+        """What the host's roles would refuse by themselves, when others have changed it: their __<role>_problems."""
+        problems = []
+        for role in dict.fromkeys(self.roles_of(host)):
+            name = "__%s_problems" % role
+            if name not in role_part(role, "vars", self._loader):
+                continue
+            scope = role_scope(role, host.raw, self._loader)
+            variables = HostVariables(host.name, scope, self._templar, self.outcomes, self.hostvars)
+            # A list that cannot be evaluated has its cause in a variable that is reported by itself.
+            for sentence in [] if variables.fails(name) else variables.values[name]:
+                subjects, _colon, text = sentence.partition(": ")
+                subjects = [checks.written_as(subject, host.raw) for subject in subjects.split(", ")]
+                if not any(closure(checks.variable_of(subject), host.raw) & reported for subject in subjects):
+                    problems.append(Problem(", ".join(subjects), text.rstrip(".")))
         return problems
 
     def template_problems(

@@ -3,16 +3,10 @@
 
 from __future__ import annotations
 
-import pathlib
-
 from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.module_utils import leaving, release
-from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
+from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables, role_scope
 from ansible_collections.broadcast.stack.plugins.plugin_utils.forks import in_forks
-
-ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
-# Its variables describe containers, in all roles.
-SHARED = "container"
 
 
 class ActionModule(ActionBase):
@@ -81,7 +75,7 @@ class ActionModule(ActionBase):
             variables = self.variables_of(host, task_vars)
             for role in roles:
                 try:
-                    raw = {**self.scope(role, variables), **arguments["variables"].get(role, {})}
+                    raw = {**role_scope(role, variables, self._loader), **arguments["variables"].get(role, {})}
                     found = HostVariables(host, raw, self._templar, self.outcomes, task_vars["hostvars"])
                     plan = found.value("__%s_plan" % role)
                 # A plugin in a template may raise anything.
@@ -107,25 +101,6 @@ class ActionModule(ActionBase):
         return hostvars._variable_manager.get_vars(
             play=self._task.play, host=hostvars._inventory.get_host(host), task=self._task, include_hostvars=False
         )
-
-    def scope(self, role, variables):
-        """A host's variables as the tasks of a role see them."""
-        path = str(ROLES / role)
-        return {
-            **self.part(SHARED, "defaults"),
-            **self.part(role, "defaults"),
-            **variables,
-            **self.part(SHARED, "vars"),
-            **self.part(role, "vars"),
-            "container_role": role,
-            "role_path": path,
-            "ansible_search_path": [path],
-        }
-
-    def part(self, role, folder):
-        path = ROLES / role / folder / "main.yml"
-        # The loader remembers what it has read.
-        return self._loader.load_from_file(str(path), unsafe=True, trusted_as_template=True) if path.exists() else {}
 
     @staticmethod
     def told(plan):

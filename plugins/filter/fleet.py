@@ -16,5 +16,6 @@ class FilterModule:
             "fleet_leaving_problems": fleet.leaving_problems,
             "fleet_images": fleet.images,
             "fleet_redis_services": fleet.redis_services,
+            "fleet_trusted_addresses": fleet.trusted_addresses,
             "fleet_web_services": fleet.web_services,
         }

@@ -6,6 +6,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Mapping
 
+from ansible_collections.broadcast.stack.plugins.module_utils import image_references
+
 
 def image_builds(catalog: Mapping[str, Mapping], wanted: Iterable[str], present: Iterable[str]) -> list[dict]:
     """The images to build, parents first: what is wanted and not present, and the parents that this takes.
@@ -56,4 +58,9 @@ class FilterModule:
     """Filters of the role images."""
 
     def filters(self) -> dict:
-        return {"build_failure": build_failure, "image_builds": image_builds, "image_differences": image_differences}
+        return {
+            "build_failure": build_failure,
+            "image_builds": image_builds,
+            "image_differences": image_differences,
+            "image_reference": image_references.canonical,
+        }

@@ -14,6 +14,7 @@ import shlex
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.text.formatters import human_to_bytes
+from ansible_collections.broadcast.stack.plugins.module_utils import image_references
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LABEL_PREFIX = "broadcast.stack."
@@ -143,6 +144,8 @@ def compact(value: dict) -> dict:
 def normalise(spec: dict) -> dict:
     """A specification without unset keys, also inside networks and the health check."""
     result = compact(spec)
+    # The one spelling that is looked up among the host's images; docker_container finds no other with a digest.
+    result["image"] = image_references.canonical(result["image"])
     if "networks" in result:
         result["networks"] = [compact(network) for network in result["networks"]]
     if "healthcheck" in result:
@@ -465,7 +468,9 @@ def reasons(spec: dict, options: dict, digest: str, rendered: dict, observation:
     environment = observation.get("environments", {}).get(spec["name"])
     found = file_differences(rendered, observation["files"], base, environment)
     image = observation["images"].get(spec["image"])
-    if container["image"] != spec["image"] or (image and image["id"] != container["image_id"]):
+    if image_references.canonical(container["image"]) != spec["image"] or (
+        image and image["id"] != container["image_id"]
+    ):
         found.insert(0, "image %s instead of %s" % (spec["image"], container["image"]))
     if container["checksum"] != digest:
         return found or ["specification changed"]

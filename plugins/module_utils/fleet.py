@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 POSTGRES_PORT = 5432
 REDIS_FIRST_PORT = 6379
 WEB_FIRST_PORT = 8100
+# Addresses of a network that are listed one by one.
+LISTED_MAX = 1024
 # Groups with one host, whose volumes are the stack's data.
 HOLDERS = ("postgres", "redis", "backups")
 # Groups whose hosts connect to a service of a group.
@@ -40,6 +44,21 @@ def web_services(addresses: dict, slots: list, port: int) -> list[dict]:
         }
         for index, slot in enumerate(slots or [""])
     ]
+
+
+def trusted_addresses(proxies: list) -> str:
+    """What servers take as FORWARDED_ALLOW_IPS: addresses alone, since most versions of gunicorn refuse networks."""
+    addresses = ["127.0.0.1"]
+    for proxy in proxies:
+        try:
+            network = ipaddress.ip_network(proxy, strict=False)
+        except ValueError as error:
+            raise ValueError("django_web_trusted_proxies: %s" % error) from error
+        if network.num_addresses > LISTED_MAX:
+            text = "django_web_trusted_proxies: %s has more than %d addresses; name the proxies or a smaller network"
+            raise ValueError(text % (proxy, LISTED_MAX))
+        addresses += map(str, network)
+    return ",".join(dict.fromkeys(addresses))
 
 
 def redis_services(addresses: dict) -> list[dict]:

@@ -11,7 +11,7 @@ import re
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.broadcast.stack.plugins.module_utils.templates import closure, references
+from ansible_collections.broadcast.stack.plugins.module_utils.templates import NAME_ALONE, closure, references
 
 MINIMUM_SECRET_LENGTH = 16
 MINIMUM_SECRET_CHARACTERS = 6
@@ -189,6 +189,16 @@ def passed_on(subject: str, raw: t.Mapping[str, t.Any], faulty: t.Collection[str
     return False
 
 
+def written_as(subject: str, raw: t.Mapping[str, t.Any]) -> str:
+    """A subject by the variable that a user writes, when the one that it begins with only passes that one on."""
+    name = variable_of(subject)
+    rest, seen = subject[len(name) :], set()
+    while name not in seen and isinstance(raw.get(name), str) and (match := NAME_ALONE.fullmatch(raw[name])):
+        seen.add(name)
+        name = match[1]
+    return name + rest
+
+
 def root_cause(name: str, raw: t.Mapping[str, t.Any], fails: t.Callable[[str], bool]) -> str:
     """The variable at the bottom of a failed template: it fails, and nothing that it refers to does."""
     seen = {name}
@@ -229,6 +239,11 @@ def option_problems(name: str, value: t.Any, option: t.Mapping[str, t.Any], orig
     if not all(shapes):
         return [wrong]
     problems = []
+    if option.get("type") == "bool" and isinstance(value, str):
+        # Not empty, so templates take "false" for true.
+        remedy = "write true or false without quotes"
+        remedy += "" if "." in name else ", on the command line as -e '{\"%s\": false}'" % name
+        return [Problem(name, "is text where true or false is needed", remedy, value_shown, origin)]
     for message in ArgumentSpecValidator({name: dict(option)}).validate({name: value}).error_messages:
         nested = re.match(r"(?:%s\.)?([\w.]+)\. Supported parameters include: (.*)\.$" % re.escape(name), message)
         if nested:

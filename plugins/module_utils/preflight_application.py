@@ -109,6 +109,8 @@ def host_name_fault(name: t.Any) -> tuple[str, str] | None:
     return "is no host name", "use lower-case letters, digits, hyphens and dots"
 
 
+# Lock files and projects that requirements may be; every other file is in pip's format.
+INSTALLABLE = re.compile(r"uv\.lock|pylock(\.[^.]+)?\.toml|pyproject\.toml")
 # Absolute and normal, and fit for Docker's source:target:mode.
 PATH = r"(/(?!\.{1,2}(/|$))[^/:\s]+)+"
 URL_PATH = r"/([^\s{};\"'/]+/)+"
@@ -478,7 +480,7 @@ def entry_problems(
                 problems.append(Problem("%s.%s" % (path, key), "unknown key", advice))
         for key, option in options.items():
             if entry.get(key) is not None:
-                told = {**option, "no_log": secret}
+                told = {**option, "no_log": secret or option.get("no_log", False)}
                 problems += option_problems("%s.%s" % (path, key), entry[key], told)
             elif option.get("required"):
                 problems.append(Problem("%s.%s" % (path, key), "missing", "add the key"))
@@ -507,7 +509,9 @@ def redirect_problems(backend_redirect_domains: t.Sequence[str], backend_domains
 
 
 def host_name_problems(variable: str, names: t.Sequence[str]) -> list[Problem]:
-    faults = [(name, host_name_fault(name)) for name in names]
+    remedy = "give a host name: certificates are for names (backend_health_host may be an address)"
+    address = "is an address", remedy
+    faults = [(name, address if parsed_network(name) else host_name_fault(name)) for name in names]
     problems = [Problem(variable, *fault, shown(name)) for name, fault in faults if fault]
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.append(Problem(variable, "is listed twice", "list it once", shown(name)))
@@ -612,6 +616,12 @@ def requirements_file_problems(variable: str, path: str, context: str, image: st
         if variable == "backend_constraints":
             remedy = "add the file or empty the variable"
         return [Problem(variable, "no such file in backend_context", remedy, shown(path))]
+    if path.endswith((".lock", ".toml")) and not INSTALLABLE.fullmatch(os.path.basename(path)):
+        text = "is a lock file that uv does not read"
+        remedy = (
+            "write requirements from it (`poetry export`, `pipenv requirements`, pip-tools), or lock with `uv lock`"
+        )
+        return [Problem(variable, text, remedy, shown(path))]
     if os.path.basename(path) == "uv.lock":
         project = os.path.join(os.path.dirname(path), "pyproject.toml")
         if not os.path.isfile(os.path.join(context, project)):

@@ -15,6 +15,7 @@ heads}).
 from __future__ import annotations
 
 from ansible_collections.broadcast.stack.plugins.module_utils import migrations
+from ansible_collections.broadcast.stack.plugins.module_utils.image_references import canonical, repository
 
 FIRST = 1
 # What a release consists of: none of it can be left out by tags.
@@ -250,14 +251,31 @@ def kept_containers(observation, stack, role, slot, phase):
 
 
 def stale_images(observation, namespace, wanted):
-    """References in a namespace that no container on the host uses and nobody wants."""
-    used = {container["image"] for container in observation["containers"].values()}
-    ids = {container["image_id"] for container in observation["containers"].values()}
-    return sorted(
-        reference
-        for reference, image in observation["images"].items()
-        if reference.startswith(namespace + "/") and reference not in used | set(wanted) and image["id"] not in ids
-    )
+    """
+    Images in a namespace, and in the repositories of what is wanted, that no container on the host uses and nobody
+    wants: references by tag, and the ids of those that have none, since docker_image_remove knows no digests.
+    """
+    images, containers = observation["images"], observation["containers"].values()
+    used = {canonical(container["image"]) for container in containers}
+    kept = {container["image_id"] for container in containers}
+    kept |= {images[reference]["id"] for reference in map(canonical, wanted) if reference in images}
+    repositories = set(map(repository, wanted))
+    references = {}
+    for reference, image in images.items():
+        references.setdefault(image["id"], []).append(reference)
+
+    def stale(reference):
+        ours = reference.startswith(namespace + "/") or repository(reference) in repositories
+        return ours and reference not in used
+
+    found = []
+    for image_id in references.keys() - kept:
+        tags = [reference for reference in references[image_id] if "@" not in reference]
+        if tags:
+            found += filter(stale, tags)
+        elif all(map(stale, references[image_id])):
+            found.append(image_id)
+    return sorted(found)
 
 
 def slot_upstreams(slots, addresses, port):

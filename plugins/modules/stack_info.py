@@ -119,7 +119,8 @@ containers:
   returned: always
   type: dict
 images:
-  description: Image reference to its id and size, and with O(layers) to the diff ids of its layers.
+  description: Image reference, by tag and by digest as the filter C(image_reference) writes it, to its id and size, and
+    with O(layers) to the diff ids of its layers.
   returned: always
   type: dict
 networks:
@@ -151,7 +152,7 @@ import struct
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.broadcast.stack.plugins.module_utils import firewall
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall, image_references
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError, joined
 
 LABEL_PREFIX = "broadcast.stack."
@@ -461,11 +462,11 @@ def observe(
                 continue
         result["containers"][name] = container_state(entry, detail)
     for entry in engine.get("/images/json"):
-        for reference in entry.get("RepoTags") or []:
-            image = {"id": entry["Id"], "size": entry["Size"]}
-            if layers:
-                image["layers"] = engine.get("/images/%s/json" % entry["Id"])["RootFS"].get("Layers") or []
-            result["images"][reference] = image
+        image = {"id": entry["Id"], "size": entry["Size"]}
+        references = image_references.listed(entry)
+        if layers and references:
+            image["layers"] = engine.get("/images/%s/json" % entry["Id"])["RootFS"].get("Layers") or []
+        result["images"].update(dict.fromkeys(references, image))
     for entry in engine.get("/networks"):
         subnets = [config.get("Subnet", "") for config in (entry.get("IPAM") or {}).get("Config") or []]
         result["networks"][entry["Name"]] = {"internal": entry["Internal"], "subnet": subnets[0] if subnets else ""}

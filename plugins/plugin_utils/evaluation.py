@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import pathlib
 import typing as t
 from collections.abc import Mapping
 
@@ -26,8 +27,32 @@ from ansible_collections.broadcast.stack.plugins.module_utils.templates import (
     texts,
 )
 
+ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
+# Its variables describe containers, in all roles.
+SHARED = "container"
 UNSET = object()
 READINGS: dict[int, Reading] = {}
+
+
+def role_part(role: str, folder: str, loader: t.Any) -> dict[str, t.Any]:
+    path = ROLES / role / folder / "main.yml"
+    # The loader remembers what it has read.
+    return loader.load_from_file(str(path), unsafe=True, trusted_as_template=True) if path.exists() else {}
+
+
+def role_scope(role: str, variables: Mapping[str, t.Any], loader: t.Any) -> dict[str, t.Any]:
+    """A host's variables as the tasks of a role see them."""
+    path = str(ROLES / role)
+    return {
+        **role_part(SHARED, "defaults", loader),
+        **role_part(role, "defaults", loader),
+        **variables,
+        **role_part(SHARED, "vars", loader),
+        **role_part(role, "vars", loader),
+        "container_role": role,
+        "role_path": path,
+        "ansible_search_path": [path],
+    }
 
 
 def plain(value: t.Any) -> t.Any:

@@ -482,3 +482,17 @@ def test_files_that_were_rendered_and_not_loaded_are_loaded_by_the_next_run():
 def test_a_changed_secret_still_replaces_what_reloads_only_its_configuration():
     (step,) = plan(reloading(), {**RELOADING, "secrets": {"key": "other"}})
     assert step["cause"] == "specification"
+
+
+@pytest.mark.parametrize(
+    ("written", "found"),
+    [("docker.io/shop/django:1", "shop/django:1"), ("shop/django:9@sha256:a", "shop/django@sha256:a")],
+)
+def test_an_image_is_the_same_in_every_spelling(written, found):
+    spec = container.normalise({**SPEC, "image": written})
+    observation = host(spec)
+    observation["images"] = {found: {"id": "sha256:1"}}
+    assert container.plan([{**SPEC, "image": written}], observation, POLICY, SETTINGS) == []
+    observation["containers"] = {}
+    (change,) = container.plan([{**SPEC, "image": written}], observation, POLICY, SETTINGS)
+    assert change["image"] == change["arguments"]["image"] == found

@@ -225,3 +225,15 @@ def test_a_host_gets_the_images_of_its_groups_and_no_other():
 
 def test_an_application_that_is_built_elsewhere_is_no_image_of_a_host():
     assert fleet.images("a", {"web": ["a"]}, {"nginx": {}}) == ["nginx"]
+
+
+def test_trusted_networks_are_listed_address_by_address_since_gunicorn_refuses_networks():
+    listed = fleet.trusted_addresses(["10.0.0.4/30", "10.1.0.1", "fd00::/127", "127.0.0.1"])
+    assert listed == "127.0.0.1,10.0.0.4,10.0.0.5,10.0.0.6,10.0.0.7,10.1.0.1,fd00::,fd00::1"
+    assert fleet.trusted_addresses([]) == "127.0.0.1"
+
+
+@pytest.mark.parametrize("proxy", ["10.0.0.0/8", "fd00::/64", "edge.example.org"])
+def test_what_cannot_be_listed_is_refused_by_the_name_of_its_variable(proxy):
+    with pytest.raises(ValueError, match="django_web_trusted_proxies: .*%s" % proxy):
+        fleet.trusted_addresses([proxy])

@@ -53,7 +53,7 @@ SECRETS = (
 
 
 @cache
-def templated(environment: str, role: str, expression: str, name: str = "") -> list[dict]:
+def templated(environment: str, role: str, expression: str, name: str = "", **given: str) -> list[dict]:
     """Value of an expression as the role sees it on a host of an environment, by default the first."""
     loader = DataLoader()
     inventory = InventoryManager(loader, sources=[str(ROOT / "inventories" / environment / "hosts.yml")])
@@ -86,6 +86,7 @@ def templated(environment: str, role: str, expression: str, name: str = "") -> l
         "backend_release_commands_after": [["true"]],
         "backend_secret_env": {"TOKEN": "canary-token"},
         "backend_secret_files": {"/etc/app.ini": "canary-file"},
+        **given,
         **load(ROOT / "roles" / "container" / "vars" / "main.yml"),
         **load(folder / "vars" / "main.yml"),
     }
@@ -176,3 +177,21 @@ def test_an_edge_serves_uploaded_files_where_web_puts_them(environment, host, se
     assert any("/srv/media" in volume for volume in volumes) == served
     # Static files come with the image.
     assert any("/srv/static" in volume for volume in volumes)
+
+
+@pytest.mark.parametrize(("environment", "command"), [("prod", "gunicorn"), ("dev", "python")])
+def test_web_learns_from_its_environment_whose_headers_it_may_believe(environment, command):
+    """Whatever its server: gunicorn and uvicorn read the variable by themselves."""
+    web = templated(environment, "django_web", "__django_web_containers")[0]
+    assert web["command"][0] == command
+    assert not [word for word in web["command"] if "forwarded" in str(word)]
+    trusted = web["env"]["FORWARDED_ALLOW_IPS"].split(",")
+    assert (trusted[0], len(trusted)) == ("127.0.0.1", 65)
+    assert not any("/" in address for address in trusted)
+
+
+def test_seconds_may_be_text_as_extra_variables_are():
+    (web, *_processes) = templated(
+        "prod", "django_web", "__django_web_containers", nginx_tls_upstream_timeout_seconds="90"
+    )
+    assert web["stop_timeout"] == 100

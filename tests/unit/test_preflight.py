@@ -351,6 +351,8 @@ def test_own_networks_are_no_collision() -> None:
         ("shop_1.example", "is no host name"),
         ("shop..example", "is no host name"),
         ("", "is no host name"),
+        ("192.0.2.1", "is an address; give a host name"),
+        ("2001:db8::1", "is an address; give a host name"),
     ],
 )
 def test_domains_that_are_none(domain: str, text: str) -> None:
@@ -360,9 +362,12 @@ def test_domains_that_are_none(domain: str, text: str) -> None:
 def test_domains_are_needed_once_each() -> None:
     assert "empty" in lines(application.domain_problems([]))
     assert "listed twice" in lines(application.domain_problems(["a.example", "a.example"]))
-    assert (
-        application.domain_problems(["localhost", "a.example", "xn--caf-dma.example", "192.0.2.1", "2001:db8::1"]) == []
-    )
+    assert application.domain_problems(["localhost", "a.example", "xn--caf-dma.example"]) == []
+
+
+def test_health_is_asked_by_address_as_well_but_nobody_is_redirected_from_one() -> None:
+    assert application.host_name_fault("192.0.2.1") is None
+    assert "is an address" in lines(application.redirect_problems(["192.0.2.1"], ["a.example"]))
 
 
 @pytest.mark.parametrize(
@@ -436,6 +441,17 @@ def test_lock_files_of_uv_need_the_project(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "pylock.toml").touch()
     assert requirements(tmp_path, "uv.lock") == requirements(tmp_path, "pylock.toml") == ""
+
+
+@pytest.mark.parametrize("name", ["poetry.lock", "Pipfile.lock", "pdm.lock", "settings.toml"])
+def test_lock_files_that_the_build_cannot_read_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert "is a lock file that uv does not read; write requirements from it (`poetry export`" in requirements(
+        tmp_path, name
+    )
+    for path in ("pylock.prod.toml", "pyproject.toml", "requirements.txt"):
+        (tmp_path / path).touch()
+        assert requirements(tmp_path, path) == ""
 
 
 # One line per mistake, in the order of the groups of meta/stack_variables.yml.
@@ -863,3 +879,11 @@ def test_every_role_that_preflight_validates_exists(root: Path) -> None:
     arguments = task["broadcast.stack.preflight"]
     named = {role for group in arguments["groups"].values() for role in group["roles"]} | set(arguments["roles"])
     assert named == {path.name for path in (root / "roles").iterdir()} - {"container"}
+
+
+@pytest.mark.parametrize("text", ["false", "no", "True", ""])
+def test_text_is_no_bool_since_templates_take_any_for_true(text: str) -> None:
+    (problem,) = preflight.option_problems("backend_beat_enabled", text, {"type": "bool"})
+    assert "is text where true or false is needed" in problem.line()
+    assert """-e '{"backend_beat_enabled": false}'""" in problem.line()
+    assert preflight.option_problems("backend_beat_enabled", False, {"type": "bool"}) == []

@@ -36,6 +36,7 @@ SECRETS = {
 DUPLICATE = "Zq5RtXw8LmKp3VbNs7Hd"
 SHORT = "tooShort9"
 IN_ENVIRONMENT = "Lk9ToKeN4vAlUe7xYz2Q"
+NOT_ASCII = "Xc2LvBn6GfDs9TqWk4Jü"
 APPLICATION = "Mf3ApIkEy8sEcReT5wQz"
 UNDECRYPTABLE = """\
 !vault |
@@ -306,6 +307,39 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
             ),
             [],
         ),
+        # What roles refuse by themselves.
+        "roles": (
+            write(
+                "roles",
+                {
+                    "backups_full_schedule": "daily",
+                    "postgres_hba": ["host all all all trust"],
+                    "postgres_application_user": "shop_owner",
+                    "postgres_owner": "shop_owner",
+                    "redis_instances": {
+                        "broker": {"max_memory": "1gb", "password": SECRETS["secret_redis_broker"]},
+                        "cache": {"maxmemory": "64mb", "password": SECRETS["secret_redis_cache"]},
+                    },
+                    "nginx_tls_server_names": ["192.0.2.1"],
+                    "gateway_services": [{"name": "web", "port": 8100, "target": "web", "mutual": True}],
+                    "celery_worker_periodic_commands": {"Tidy": {"command": ["true"], "every": 60}},
+                },
+                secrets={"secret_postgres_application": NOT_ASCII},
+            ),
+            ["-vvv"],
+        ),
+        "instances": (
+            write(
+                "instances",
+                {
+                    "redis_instances": {
+                        "broker": {"maxmemory": "plenty", "password": SECRETS["secret_redis_broker"]},
+                        "cache": {"maxmemory": "64mb", "password": SECRETS["secret_redis_cache"]},
+                    },
+                },
+            ),
+            ["-vvv"],
+        ),
         # Neither database nor Redis of the stack, no tree, no Celery.
         "small": (
             write(
@@ -412,6 +446,15 @@ MISTAKES = [
     ("runtime", r"backend_web_cpus = -1 .*: is negative"),
     ("runtime", r"group postgres: has no host, but backend_default_secrets refers to stack_database"),
     ("runtime", r"group redis: has no host, but backend_default_secrets refers to stack_redis"),
+    ("roles", r"backups_full_schedule .*: 'daily' is not a cron expression of five fields"),
+    ("roles", r"postgres_hba .*: a rule reads '<type> <database> <user> <address> <method>', its method is"),
+    ("roles", r"postgres_application_user .*: must differ from postgres_owner and from postgres, the superuser"),
+    ("roles", r"secret_postgres_application .*: must consist of printable ASCII characters"),
+    ("roles", r"redis_instances.broker.max_memory .*: unknown key; did you mean maxmemory\?"),
+    ("roles", r"nginx_tls_server_names .*: 192.0.2.1 must be lower-case host names, no addresses"),
+    ("roles", r"gateway_services .*: web: target must be address:port"),
+    ("roles", r"celery_worker_periodic_commands.Tidy .*: the name may hold lower-case letters, digits and dashes"),
+    ("instances", r"redis_instances.broker .*: maxmemory plenty is not a size; write for example 256mb"),
 ]
 
 
@@ -422,7 +465,9 @@ def test_mistake_is_one_line_of_the_report(runs: dict[str, Future[Run]], invento
     assert len(found) == 1, run.output
 
 
-@pytest.mark.parametrize("inventory", ["names", "application", "hosts", "context", "packages", "runtime"])
+@pytest.mark.parametrize(
+    "inventory", ["names", "application", "hosts", "context", "packages", "runtime", "roles", "instances"]
+)
 def test_nothing_but_the_mistakes_is_reported(runs: dict[str, Future[Run]], inventory: str) -> None:
     run = runs[inventory].result()
     assert run.code != 0
@@ -439,6 +484,6 @@ def test_a_good_inventory_passes_in_one_short_line(runs: dict[str, Future[Run]],
 
 
 def test_no_secret_is_printed_at_any_verbosity(runs: dict[str, Future[Run]]) -> None:
-    output = runs["names"].result().output + runs["packages"].result().output
-    for secret in (*SECRETS.values(), DUPLICATE, SHORT, IN_ENVIRONMENT, APPLICATION):
+    output = "".join(runs[name].result().output for name in ("names", "packages", "roles", "instances"))
+    for secret in (*SECRETS.values(), NOT_ASCII, DUPLICATE, SHORT, IN_ENVIRONMENT, APPLICATION):
         assert secret not in output

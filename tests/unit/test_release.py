@@ -182,6 +182,25 @@ def test_images_of_kept_containers_and_wanted_ones_stay():
     assert release.stale_images(observation, "shop", ["shop/nginx:5"]) == ["shop/django:0"]
 
 
+def test_builds_of_a_ready_image_that_no_kept_release_uses_are_removed_as_well():
+    repository = "registry.example.org:5000/acme/web"
+    observation = host(containers={"shop-web-blue": {**container("blue", 2), "image": repository + ":2"}})
+    observation["images"] = {
+        repository + ":1": {"id": "sha256:1"},
+        repository + "@sha256:aa": {"id": "sha256:1"},
+        repository + ":2": {"id": "sha256:2"},
+        repository + "@sha256:bb": {"id": "sha256:2"},
+        repository + ":3": {"id": "sha256:3"},
+        repository + "@sha256:cc": {"id": "sha256:3"},
+        repository + "@sha256:dd": {"id": "sha256:4"},
+        "registry.example.org:5000/acme/website:1": {"id": "sha256:9"},
+        "registry.example.org:5000/acme/website@sha256:ee": {"id": "sha256:8"},
+    }
+    wanted = ["docker.io/shop/nginx:5", repository + ":3@sha256:cc"]
+    # An image that is pulled has a digest beside its tag and goes with it; one without a tag goes by its id.
+    assert release.stale_images(observation, "shop", wanted) == [repository + ":1", "sha256:4"]
+
+
 def test_a_plan_names_host_role_container_and_reason():
     plans = {
         "a": {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+from ansible_collections.broadcast.stack.plugins.module_utils import image_references
 from ansible_collections.broadcast.stack.plugins.modules import stack_info
 
 
@@ -100,3 +101,30 @@ def test_routes_are_read_from_the_kernels_table(tmp_path):
     table = tmp_path / "route"
     table.write_text("Iface Destination Gateway Flags RefCnt Use Metric Mask\neth0 004DD50A 0 1 0 0 0 00FFFFFF\n")
     assert stack_info.routes(str(table)) == [{"interface": "eth0", "network": "10.213.77.0/24"}]
+
+
+@pytest.mark.parametrize(
+    ("written", "listed"),
+    [
+        ("shop/django:1", "shop/django:1"),
+        ("python", "python:latest"),
+        ("docker.io/library/python:3", "python:3"),
+        ("index.docker.io/acme/shop", "acme/shop:latest"),
+        ("library/python", "python:latest"),
+        ("localhost:5000/acme/shop", "localhost:5000/acme/shop:latest"),
+        ("registry.example.org/library/shop:2", "registry.example.org/library/shop:2"),
+        ("registry.example.org/shop@sha256:ab", "registry.example.org/shop@sha256:ab"),
+        ("localhost:5000/shop:2@sha256:ab", "localhost:5000/shop@sha256:ab"),
+        ("sha256:ab", "sha256:ab"),
+    ],
+)
+def test_every_spelling_of_an_image_is_one_reference(written, listed):
+    assert image_references.canonical(written) == listed
+
+
+def test_images_are_listed_by_tag_and_by_digest():
+    image = {"RepoTags": ["acme/shop:1", "<none>:<none>"], "RepoDigests": ["acme/shop@sha256:ab", "<none>@<none>"]}
+    assert image_references.listed(image) == ["acme/shop:1", "acme/shop@sha256:ab"]
+    assert image_references.listed({"RepoTags": None, "RepoDigests": ["docker.io/shop@sha256:ab"]}) == [
+        "shop@sha256:ab"
+    ]

@@ -227,7 +227,7 @@ def test_setting_that_the_server_refuses_does_not_reach_the_running_one(host, co
                 "postgres_backup_cipher_pass": "",
             },
             [
-                "superuser, owner and application need a password",
+                "postgres_owner_password: must consist of printable ASCII characters",
                 "postgres_database: Shop-1 must consist of a-z",
                 "must differ from postgres_owner",
                 "its method is reject, scram-sha-256, cert or peer",
