@@ -183,3 +183,10 @@ def test_seconds_may_be_text_as_extra_variables_are():
         "prod", "django_web", "__django_web_containers", nginx_tls_upstream_timeout_seconds="90"
     )
     assert web["stop_timeout"] == 100
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+@pytest.mark.parametrize("role", ["postgres", "redis", "gateway", "celery_worker", "nginx_tls", "backups"])
+def test_a_role_has_nothing_against_the_inventories(environment, role):
+    """Preflight ignores a list that cannot be evaluated, so each has to be seen to be."""
+    assert templated(environment, role, "__%s_problems" % role) == []
