@@ -53,7 +53,7 @@ SECRETS = (
 
 
 @cache
-def templated(environment: str, role: str, expression: str, **given: str) -> list[dict]:
+def templated(environment: str, role: str, expression: str, **given: object) -> list[dict]:
     """Value of an expression as the role sees it on the first host of an environment."""
     loader = DataLoader()
     inventory = InventoryManager(loader, sources=[str(ROOT / "inventories" / environment / "hosts.yml")])
@@ -176,6 +176,10 @@ def test_web_learns_from_its_environment_whose_headers_it_may_believe(environmen
     trusted = web["env"]["FORWARDED_ALLOW_IPS"].split(",")
     assert (trusted[0], len(trusted)) == ("127.0.0.1", 65)
     assert not any("/" in address for address in trusted)
+    own = templated.__wrapped__(
+        environment, "django_web", "__django_web_containers", django_web_env={"FORWARDED_ALLOW_IPS": "*"}
+    )
+    assert own[0]["env"]["FORWARDED_ALLOW_IPS"] == "*"
 
 
 def test_seconds_may_be_text_as_extra_variables_are():
