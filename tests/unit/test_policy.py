@@ -53,7 +53,7 @@ SECRETS = (
 
 
 @cache
-def templated(environment: str, role: str, expression: str, name: str = "", **given: str) -> list[dict]:
+def templated(environment: str, role: str, expression: str, name: str = "", **given: object) -> list[dict]:
     """Value of an expression as the role sees it on a host of an environment, by default the first."""
     loader = DataLoader()
     inventory = InventoryManager(loader, sources=[str(ROOT / "inventories" / environment / "hosts.yml")])
@@ -188,6 +188,10 @@ def test_web_learns_from_its_environment_whose_headers_it_may_believe(environmen
     trusted = web["env"]["FORWARDED_ALLOW_IPS"].split(",")
     assert (trusted[0], len(trusted)) == ("127.0.0.1", 65)
     assert not any("/" in address for address in trusted)
+    own = templated.__wrapped__(
+        environment, "django_web", "__django_web_containers", django_web_env={"FORWARDED_ALLOW_IPS": "*"}
+    )
+    assert own[0]["env"]["FORWARDED_ALLOW_IPS"] == "*"
 
 
 def test_seconds_may_be_text_as_extra_variables_are():
@@ -195,3 +199,10 @@ def test_seconds_may_be_text_as_extra_variables_are():
         "prod", "django_web", "__django_web_containers", nginx_tls_upstream_timeout_seconds="90"
     )
     assert web["stop_timeout"] == 100
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+@pytest.mark.parametrize("role", ["postgres", "redis", "gateway", "celery_worker", "nginx_tls", "backups"])
+def test_a_role_has_nothing_against_the_inventories(environment, role):
+    """Preflight ignores a list that cannot be evaluated, so each has to be seen to be."""
+    assert templated(environment, role, "__%s_problems" % role) == []
