@@ -57,10 +57,13 @@ def warnings(host, groups, observation, stack):
 
 
 def removed(roles):
-    """Host to the containers that the plans remove there; roles: role to host to plan, as role_plan returns them."""
+    """Host to the containers that the plans remove there, but for those of roles whose data is on their host.
+
+    roles: role to host to plan, as role_plan returns them.
+    """
     found = {}
-    for hosts in roles.values():
-        for host, plan in hosts.items():
+    for role in GROUPS:
+        for host, plan in roles.get(role, {}).items():
             names = [change["name"] for change in plan["changes"] if change["action"] == "remove"]
             if names:
                 found.setdefault(host, []).extend(names)

@@ -82,7 +82,9 @@ errors:
   returned: always
   type: dict
 removed:
-  description: Name of a host to the containers that would be removed there, since nothing specifies them any more.
+  description:
+    - Name of a host to the containers of web, workers, edge and gateway that would be removed there, since nothing
+      specifies them any more.
   returned: always
   type: dict
 roles:

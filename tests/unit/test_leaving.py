@@ -88,9 +88,9 @@ def test_a_host_that_left_a_group_is_to_run_nothing_of_its_roles(groups, roles):
     found = leaving.plans("a", {group: ["b", "a"] for group in groups}, {"containers": RUNS}, "shop")
     assert sorted(found) == sorted(roles)
     # Stopped ones of kept releases as well, and nobody else's.
-    assert leaving.removed({role: {"a": plan} for role, plan in found.items()}).get("a", []) == [
-        name for role in found for name in RUNS if RUNS[name]["role"] == role and RUNS[name]["stack"] == "shop"
-    ]
+    removed = leaving.removed({role: {"a": plan} for role, plan in found.items()})
+    wanted = [name for name, one in RUNS.items() if one["stack"] == "shop" and one["role"] in roles]
+    assert sorted(removed.get("a", [])) == wanted
 
 
 def test_the_data_of_a_host_that_left_a_group_is_told_and_stays():
@@ -178,5 +178,7 @@ def test_beat_that_moves_to_a_new_first_worker_host_is_to_be_removed_where_it_wa
     beat = {"name": "shop-beat-blue", "action": "remove"}
     pool = {"name": "shop-worker-blue", "action": "replace"}
     new = {"name": "shop-beat-blue", "action": "create"}
-    roles = {"celery_worker": {"old": {"changes": [pool, beat]}, "new": {"changes": [new]}}, "redis": {}}
+    roles = {"celery_worker": {"old": {"changes": [pool, beat]}, "new": {"changes": [new]}}}
+    # The role redis removes its own.
+    roles["redis"] = {"old": {"changes": [{"name": "shop-redis-more", "action": "remove"}]}}
     assert leaving.removed(roles) == {"old": ["shop-beat-blue"]}
