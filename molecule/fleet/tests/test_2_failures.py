@@ -191,7 +191,7 @@ def test_a_run_that_waits_for_another_plans_anew(fleet, loaded, record):
     # The one that waits may also be the first.
     assert codes[1] == 0, outputs[1]
     assert codes[0] == 0 or "lock" in outputs[0], outputs[0]
-    assert codes[0] != 0 or "Look again | Observe the host" in outputs[1], outputs[1]
+    assert codes[0] != 0 or "Look again | Decide anew" in outputs[1], outputs[1]
     assert result["failed"] == 0, json.dumps(result, indent=2)
     fleet.check_serves(name)
     fleet.check_records()
