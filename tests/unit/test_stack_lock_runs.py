@@ -102,12 +102,12 @@ def test_a_run_holds_verifies_and_releases_the_lock_without_a_change(stage):
 
 
 def test_the_heartbeat_outlives_the_time_to_live_and_the_next_run_takes_a_killed_ones_lock_at_once(stage):
-    # Overdue 4 seconds after the kill; until 12 have passed the next run has to begin, on a busy machine as well.
-    process = stage.start(sleeping(LONG), ttl=12)
+    # Overdue 8 seconds after the kill; until 24 have passed the next run has to begin, on a busy machine as well.
+    process = stage.start(sleeping(LONG), ttl=24)
     try:
         wait_until(lambda: stage.lock.holder(), "the lock")
         token = stage.lock.holder()["token"]
-        time.sleep(14)
+        time.sleep(26)
         assert stage.lock.holder()["token"] == token
         assert not stage.lock.holder()["overdue"]
         code, output = stage.run()
