@@ -67,11 +67,15 @@ def same_attempt(one, other):
     return bool(one) and all(one[key] == other[key] for key in ("number", "started_at", "result"))
 
 
-def serving(observations, slots):
-    """Slots that edges serve, which is a link on each of them."""
+def switched_further(observations, stack, live):
+    """
+    Whether an edge serves a release after the live one, whose run was killed in between. An older one is served by an
+    edge that was away, or since a rollback was killed, which the same command finishes.
+    """
     links = (observation.get("links") or {} for observation in observations.values())
-    targets = {target for paths in links for path, target in paths.items() if path.endswith("/slot/current")}
-    return targets & set(slots)
+    served = {target for paths in links for path, target in paths.items() if path.endswith("/slot/current")}
+    releases = slot_releases(observations, stack)
+    return any(releases.get(slot, 0) > live["number"] for slot in served)
 
 
 def tags_problem(run_tags, skip_tags):
@@ -175,7 +179,7 @@ def rollback(slots, observations, stack, web_hosts, wanted=0):
             % ("nothing was released yet" if slots else "stack_release_slots is empty, so no release is kept")
         )
     available = kept(slots, observations, stack, web_hosts)
-    interrupted = bool(serving(observations, slots) - {live["slot"]})
+    interrupted = switched_further(observations, stack, live)
     known = journal(observations)
     candidates = [
         record

@@ -251,6 +251,15 @@ def test_a_switch_that_was_interrupted_is_gone_back_from(kept, wanted):
     assert release.rollback(SLOTS, kept, "shop", ["a", "b"], "3")["slot"] == "amber"
 
 
+def test_a_rollback_that_was_killed_is_finished_by_the_same_command(kept):
+    """The edges serve release 3 already; so does one that was away when release 4 came."""
+    for observation in kept.values():
+        observation["links"] = {"/opt/shop/containers/shop-nginx/slot/current": "amber"}
+    assert release.rollback(SLOTS, kept, "shop", ["a", "b"])["origin"] == 3
+    with pytest.raises(release.ReleaseError, match="live already"):
+        release.rollback(SLOTS, kept, "shop", ["a", "b"], "4")
+
+
 @pytest.mark.parametrize("wanted", ["v3", "2026.11.1", "-1", ""])
 def test_what_is_no_number_is_not_taken_for_the_release_before(kept, wanted):
     with pytest.raises(release.ReleaseError, match="not the number of a release"):
