@@ -57,8 +57,13 @@ dev-mail: ## Show the mails that the development stack has sent
 
 .PHONY: manage
 manage: ## Run a management command in development, for example ARGS="makemigrations"
-# Root without capabilities could not read the secrets, which are the application's.
-	@docker exec -it $$([ "$$(id -u)" != 0 ] || echo --privileged) -u "$$(id -u):$$(id -g)" $(STACK)-web python manage.py $(ARGS)
+# Root without capabilities could not read the secrets, which are the application's. Where no process gets all
+# capabilities, as inside many containers, it is the application's user, who writes no file of root's.
+	@as="-u $$(id -u):$$(id -g)"; \
+	if [ "$$(id -u)" = 0 ]; then \
+		docker exec --privileged $(STACK)-web true 2> /dev/null > /dev/null && as="$$as --privileged" || as=; \
+	fi; \
+	docker exec -it $$as $(STACK)-web python manage.py $(ARGS)
 
 .PHONY: db-migrate
 db-migrate: dev-setup ## Run the release commands (migrate) in development
