@@ -393,7 +393,8 @@ def test_old_data_is_put_back_when_the_log_cannot_be_replayed(host, stack: Stack
     archive = f"{REPOSITORY}/archive/main/17-1"
     segment = last[:16]
     # What is archived later would lie in a new folder, and be found.
-    host.check_output(f"timeout 60 sh -c 'until ls {archive}/{segment}/{last}-*; do sleep 0.2; done'")
+    # The database tells, not the folder: a file that is still being written has a name there already.
+    stack.wait(lambda: stack.sql(f"SELECT last_archived_wal >= '{last}' COLLATE \"C\" FROM pg_stat_archiver") == "t")
     host.check_output(f"mv {archive}/{segment} {archive}/aside")
     try:
         result = operate("restore", restore_confirm="shop", restore_target_time=moment)
