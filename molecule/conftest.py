@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import testinfra
 
 SHARED = Path(__file__).parent / "shared"
 Play = Callable[..., subprocess.CompletedProcess]
@@ -39,6 +40,21 @@ def play(host: object) -> Play:
         return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 
     return run
+
+
+@pytest.fixture
+def keepers(host: testinfra.host.Host) -> Callable[..., set[str]]:
+    """Files below places in which a text is: `keepers("-F", text, place, ...)`, the first an option of grep."""
+
+    def find(option: str, text: str, *places: str) -> set[str]:
+        where = " ".join(["%s"] * len(places))
+        host.check_output(f"ls -d {where}", *places)
+        found = host.run(f"grep -rls %s -- %s {where}", option, text, *places)
+        # 2: among others, a file has gone before it was opened.
+        assert found.rc in (0, 1, 2), found
+        return set(found.stdout.splitlines())
+
+    return find
 
 
 @pytest.fixture

@@ -130,7 +130,7 @@ def _read(path: str) -> str:
 
 @pytest.fixture
 def eventually() -> Callable[..., None]:
-    def wait(condition: Callable[[], bool], seconds: float = 40) -> None:
+    def wait(condition: Callable[[], bool], seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, "It did not happen in time."

@@ -126,7 +126,7 @@ def test_beat_starts_a_scheduled_broadcast_when_its_time_has_come(
 def test_killed_worker_sends_nothing_twice_that_was_recorded(
     make_broadcast: Make, worker: Make, mail: Sink, eventually: Make, tmp_path: Path
 ) -> None:
-    mail.delay = 0.1
+    mail.delay = 0.4
     broadcast = make_broadcast(40, start=False)
     first = worker("-c", "2")
     sent = broadcast.deliveries.filter(state=Delivery.State.SENT)

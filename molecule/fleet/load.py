@@ -189,9 +189,10 @@ async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, r
 
 
 @contextlib.contextmanager
-def loaded(ca: str, name: str, edges: list[str], rate: int = 120, path: str = "/probe/") -> Iterator[dict]:
-    """Load while the block runs; afterwards the dictionary holds the result."""
-    command = [sys.executable, __file__, f"--ca={ca}", f"--name={name}", f"--rate={rate}", f"--path={path}", *edges]
+def loaded(ca: str, name: str, edges: list[str], rate: int = 120, seconds: float = 0) -> Iterator[dict]:
+    """Load while the block runs, or for so many seconds; afterwards the dictionary holds the result."""
+    options = {"ca": ca, "name": name, "rate": rate, "seconds": seconds}
+    command = [sys.executable, __file__, *(f"--{option}={value}" for option, value in options.items()), *edges]
     result: dict = {}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:

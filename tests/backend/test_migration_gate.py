@@ -401,13 +401,13 @@ def test_the_lock_is_waited_for_and_its_holder_named(served: Project, connect: C
 
 def test_of_two_releases_one_migrates(served: Project) -> None:
     served.add("0002_wide", ADD % "IntegerField(null=True)", RUN_SQL % "SELECT pg_sleep(2)")
-    command = [sys.executable, str(PROGRAMS / "release.py"), served.release_file(MIGRATE, lock_seconds=30)]
+    command = [sys.executable, str(PROGRAMS / "release.py"), served.release_file(MIGRATE, lock_seconds=110)]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "settings"}
     both = [
         subprocess.Popen(command, cwd=served.folder, env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    outputs = [one.communicate(timeout=120)[0] for one in both]
+    outputs = [one.communicate(timeout=300)[0] for one in both]
     assert [one.returncode for one in both] == [0, 0], outputs
     assert sorted(len(result(output)["applied"]) for output in outputs) == [0, 1], outputs
 

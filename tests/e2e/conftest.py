@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 VARIABLES = yaml.safe_load((ROOT / "tests/e2e/vars.yml").read_text())
@@ -18,6 +18,9 @@ EDGE = f"https://localhost:{VARIABLES['dev_https_port']}"
 CACHE = ROOT / ".cache" / "e2e"
 SOURCE = CACHE / "source"
 SCREENSHOTS = CACHE / "screenshots"
+
+# In milliseconds, as all of Playwright's times: generous, a guard against hangs.
+expect.set_options(timeout=30_000)
 
 
 def run(*command: str, check: bool = True, timeout: int = 600) -> str:
@@ -39,6 +42,7 @@ def browser():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=os.environ["BROWSER_PATH"],
+            timeout=120_000,
             args=[
                 "--no-sandbox",
                 "--disable-gpu",

@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 
 PLAYBOOK = ("ansible-playbook", "-i", "inventories/dev", "-e", "@tests/e2e/vars.yml", "site.yml")
 # Generous: a guard against hangs, not a measurement.
-RELOAD_SECONDS = 30
+RELOAD_SECONDS = 120
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:

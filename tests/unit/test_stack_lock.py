@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -68,8 +69,9 @@ def test_a_refusal_names_owner_purpose_times_and_the_remedy(lock):
     record, holder = take(lock, "ben@ci")
     assert record is None
     text = rules.refusal(lock.path, holder)
-    assert "held by anna@laptop for release.yml since %s (0 s)" % holder["acquired_at"] in text
-    assert "last heartbeat was 4 s ago" in text
+    assert re.search(r"held by anna@laptop for release.yml since %s \(\d+ s\)" % holder["acquired_at"], text)
+    assert 4 <= holder["heartbeat_age"] < 30
+    assert re.search(r"last heartbeat was [1-9]\d* s ago", text)
     assert "wait=SECONDS" in text
     assert "the same command takes it over 30 s after the last heartbeat" in text
 
@@ -115,7 +117,7 @@ def test_a_run_that_slept_does_not_pass_although_nobody_took_its_lock(lock):
     token = take(lock)[0]["token"]
     age(lock, token, 40)
     assert renew(lock, token, ttl=30) == rules.STALE
-    with pytest.raises(rules.LockError, match=r"last heartbeat of this run .* was 40 s ago, more than its 30 s"):
+    with pytest.raises(rules.LockError, match=r"last heartbeat of this run .* was 4\d s ago, more than its 30 s"):
         lock.verify(token)
 
 
@@ -285,7 +287,11 @@ def test_a_beat_that_hangs_is_killed_with_what_it_started(tmp_path, reason):
     reader, writer = context.Pipe()
 
     def start() -> None:
-        writer.send(heart(beat, lambda: reason != "not alive" or flag.exists(), beat_timeout=3))
+        writer.send(
+            heart(
+                beat, lambda: reason != "not alive" or flag.exists(), beat_timeout=10 if reason == "timeout" else LONG
+            )
+        )
 
     starter = context.Process(target=start)
     starter.start()

@@ -160,7 +160,7 @@ def test_who_waits_takes_a_dead_owners_lock_over_as_soon_as_it_is_stale(stage):
 
 
 def test_an_overdue_owner_is_watched_until_it_is_stale_even_by_those_who_do_not_wait(stage):
-    stage.foreign(ttl=20, age=8)
+    stage.foreign(ttl=60, age=21)
     code, output = stage.run(task("Release", state="released"))
     assert code == 0, output
     assert "Took the lock" in output
@@ -168,7 +168,7 @@ def test_an_overdue_owner_is_watched_until_it_is_stale_even_by_those_who_do_not_
 
 
 def test_an_overdue_owner_that_comes_back_keeps_its_lock(stage):
-    token = stage.foreign(ttl=20, age=8)
+    token = stage.foreign(ttl=60, age=21)
     process = stage.start()
     output = ""
     for line in process.stdout:

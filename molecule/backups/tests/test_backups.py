@@ -131,38 +131,38 @@ def test_schedule_takes_backups_by_itself(host, stack: Stack, converge) -> None:
     assert result.returncode == 0, result.stdout
 
 
-def test_repository_is_encrypted(host, stack: Stack) -> None:
+def test_repository_is_encrypted(host, stack: Stack, keepers) -> None:
     stack.sql("CREATE TABLE canary AS SELECT repeat('readable-canary', 100) AS text FROM generate_series(1, 100)")
     stack.sql("SELECT pg_switch_wal()")
     host.check_output("docker exec %s backups now --type=diff", BACKUPS)
-    assert host.run(f"grep -rqE 'readable-canary|backrest-checksum|system-id' {REPOSITORY}").rc == 1
+    assert keepers("-E", "readable-canary|backrest-checksum|system-id", REPOSITORY) == set()
     assert host.check_output(f"head -c 8 {REPOSITORY}/backup/main/backup.info") == "Salted__"
 
 
-def test_repository_of_the_volumes_is_encrypted(host, stack: Stack) -> None:
+def test_repository_of_the_volumes_is_encrypted(host, stack: Stack, keepers) -> None:
     stack.write("readable-name.txt", "readable-canary " * 1000)
     stack.back_up(VOLUMES)
-    assert host.run(f"grep -rqE 'readable-canary|readable-name' {VOLUMES_REPOSITORY}").rc == 1
+    assert keepers("-E", "readable-canary|readable-name", VOLUMES_REPOSITORY) == set()
     restic = "docker exec %s restic --no-lock --no-cache"
     assert "readable-name.txt" in host.check_output(f"{restic} ls latest", VOLUMES)
     opened = host.run(f"{restic.replace('%s', '-e RESTIC_PASSWORD_FILE=/etc/hostname %s')} ls latest", VOLUMES)
     assert "wrong password" in opened.stderr
 
 
-def test_backups_can_neither_write_the_data_nor_shows_anything_the_passphrase(host) -> None:
+def test_backups_can_neither_write_the_data_nor_shows_anything_the_passphrase(host, keepers) -> None:
     assert "Read-only file system" in host.run("docker exec %s touch /var/lib/postgresql/x", BACKUPS).stderr
     assert "Read-only file system" in host.run("docker exec %s touch /volumes/media/x", VOLUMES).stderr
     for name in (DATABASE, BACKUPS, VOLUMES):
         seen = host.check_output("docker inspect %s && docker logs %s 2>&1 && ps axww", name, name)
         assert PASSPHRASE not in seen
-    keepers = host.check_output("grep -rlF -- %s /opt/shop /var/lib/docker/containers", PASSPHRASE).split()
+    keeping = keepers("-F", PASSPHRASE, "/opt/shop", "/var/lib/docker/containers")
     expected = {
         f"/opt/shop/containers/{BACKUPS}/secrets/pgbackrest-cipher.conf": 10001,
         f"/opt/shop/containers/{DATABASE}/secrets/pgbackrest-cipher.conf": 10001,
         f"/opt/shop/containers/{VOLUMES}/secrets/restic-password": 10003,
     }
-    assert {path: host.file(path).uid for path in keepers} == expected
-    assert {host.file(path).mode for path in keepers} == {0o400}
+    assert {path: host.file(path).uid for path in keeping} == expected
+    assert {host.file(path).mode for path in keeping} == {0o400}
 
 
 def test_failing_backups_are_unhealthy_with_the_reason_until_one_succeeds(host, stack: Stack) -> None:
@@ -205,7 +205,16 @@ def test_failing_backups_of_volumes_are_unhealthy_with_the_reason_until_one_succ
 def test_old_backups_of_volumes_go_even_after_one_was_killed(host, stack: Stack, converge) -> None:
     result = converge(backups_retention_full=1)
     assert result.returncode == 0, result.stdout
-    killed = "sleep 20 | timeout --signal=KILL 5 restic --no-cache backup --stdin"
+    # Killed when its lock is there, which has another name while it is written.
+    killed = (
+        "sleep 300 2> /dev/null | restic --no-cache backup --stdin &\n"
+        "for n in {1..600}; do\n"
+        "    [[ $(compgen -G '/var/lib/restic/locks/*') =~ /[0-9a-f]{64}([[:space:]]|$) ]] && break\n"
+        "    sleep 0.2\n"
+        "done\n"
+        "kill -KILL $!\n"
+        "wait $!"
+    )
     assert host.run("docker exec %s bash -c %s", VOLUMES, killed).rc == 137
     assert host.check_output(f"ls {VOLUMES_REPOSITORY}/locks")
     for _ in range(2):

@@ -82,11 +82,12 @@ def test_application_routes_its_tasks_by_its_own_settings(orders: Orders) -> Non
 
 def test_periodic_task_runs_once_per_turn_and_there_is_one_beat(host, orders: Orders) -> None:
     assert host.check_output("docker ps --format '{{.Names}}' --filter name=beat") == BEAT
+    began = time.monotonic()
     time.sleep(15)
     ticks = sorted(map(float, orders.trace("ticks")))
-    assert 5 <= len(ticks) <= 9
-    # Every two seconds: a second scheduler would halve the mean distance.
-    assert (ticks[-1] - ticks[0]) / (len(ticks) - 1) > 1.6
+    # Every two seconds: a second scheduler would double their number.
+    assert 5 <= len(ticks) <= (time.monotonic() - began) / 2 + 3
+    assert (ticks[-1] - ticks[0]) / (len(ticks) - 1) > 1.4
 
 
 def test_health_check_starts_nothing_but_a_shell(host) -> None:
@@ -133,11 +134,12 @@ def test_running_and_waiting_tasks_survive_a_change_of_the_pool(orders: Orders, 
 
 
 def test_task_of_a_killed_worker_is_delivered_again(host, orders: Orders) -> None:
-    orders.send("export", "k-1", 5)
+    # Long enough to be seen running, also on a slow machine.
+    orders.send("export", "k-1", 20)
     orders.wait_for("exports", "k-1 started by exports")
     host.check_output("docker kill %s", EXPORTS)
     host.check_output("docker start %s", EXPORTS)
-    trace = orders.wait_for("exports", "k-1 finished", seconds=120)
+    trace = orders.wait_for("exports", "k-1 finished", seconds=300)
     assert trace.count("k-1 started by exports") == 2
 
 

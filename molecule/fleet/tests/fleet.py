@@ -188,17 +188,17 @@ class Fleet:
         return json.loads(output.splitlines()[-1])
 
     @contextlib.contextmanager
-    def loaded(self, rate: int = RATE) -> Iterator[dict]:
-        """Requests at all edges while the block runs; then the dictionary says what became of them."""
+    def loaded(self, rate: int = RATE, seconds: float = 0) -> Iterator[dict]:
+        """Requests at all edges while the block runs, or so long; then the dictionary says what became of them."""
         authority = str(self.ephemeral / "pki" / "ca.crt")
         edges = [self.address(host) for host in self.group("edge")]
-        with load.loaded(authority, DOMAIN, edges, rate) as result:
+        with load.loaded(authority, DOMAIN, edges, rate, seconds) as result:
             yield result
 
     def serves(self, seconds: float = 3) -> dict[str, list[str]]:
         """Release -> the web hosts that answer with it."""
-        with self.loaded(30) as result:
-            time.sleep(seconds)
+        with self.loaded(30, seconds) as result:
+            pass
         assert result["failed"] == 0, result
         return {release: seen["hosts"] for release, seen in result["releases"].items()}
 

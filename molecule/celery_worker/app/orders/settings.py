@@ -21,4 +21,4 @@ CELERY_TASK_ROUTES = {"orders.tasks.export": {"queue": "exports"}}
 CELERY_BEAT_SCHEDULE = {"tick": {"task": "orders.tasks.tick", "schedule": 2.0, "options": {"expires": 10}}}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 # Short, so that a test sees how the task of a killed worker comes back; the default is an hour.
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 20}
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 40}

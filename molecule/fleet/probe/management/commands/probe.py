@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from probe.models import Item, Tick, Work
 from probe.tasks import work
 
-# Nearer than that, two schedulers were at work: one sends every second.
+# Ticks of two schedulers that are nearer than that: one scheduler sends every second, or catches up after a stall.
 DOUBLE_SECONDS = 0.5
 
 
@@ -51,9 +51,10 @@ def ticks(since: float) -> dict[str, Any]:
     tasks = {task for _sent, task, _scheduler in found}
     # A scheduler that begins when another one has not ended shows as a run that comes twice.
     runs = [scheduler for scheduler, _group in itertools.groupby(scheduler for _sent, _task, scheduler in found)]
+    near = [one for one, two in itertools.pairwise(found) if two[2] != one[2] and two[0] - one[0] < DOUBLE_SECONDS]
     return {
         "ticks": len(tasks),
-        "doubled_ticks": len(found) - len(tasks) + len([gap for gap in gaps if gap < DOUBLE_SECONDS]),
+        "doubled_ticks": len(found) - len(tasks) + len(near),
         "longest_gap_seconds": round(max(gaps, default=0), 2),
         "schedulers": len(set(runs)),
         "schedulers_overlap": len(runs) > len(set(runs)),
