@@ -14,7 +14,7 @@ import shlex
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.text.formatters import human_to_bytes
-from ansible_collections.broadcast.stack.plugins.module_utils import image_references
+from ansible_collections.broadcast.stack.plugins.module_utils import image_references, stand_in
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LABEL_PREFIX = "broadcast.stack."
@@ -35,6 +35,7 @@ OWN_KEYS = (
     "exclusive",
     "healthy_wait_timeout",
     "reload",
+    "stand_in",
     "stateful",
     "volume_access",
 )
@@ -520,7 +521,8 @@ def plan(specs, observation, policy, settings):
     container. settings: {stack, root, user, role, managed} and for containers in release slots {slot, release (its
     number), phase (beside, exclusive, or empty for both)}. Returns a list of {name, image, stateful, reasons (list of
     str), cause (missing, specification, state or reload), and arguments (of docker_container), healthy_wait_timeout
-    (seconds) or, for a reload, command}; no secret is in it. Raises SpecificationError.
+    (seconds), stand_in (whether a copy serves while it is replaced) or, for a reload, command}; no secret is in it.
+    Raises SpecificationError.
     """
     result = []
     root, user = settings["root"], settings["user"]
@@ -571,6 +573,8 @@ def plan(specs, observation, policy, settings):
             {
                 **found,
                 "reasons": why,
+                # A copy of one that does not serve would not either.
+                "stand_in": spec.get("stand_in") is not None and recreate and serves(container),
                 "healthy_wait_timeout": spec.get("healthy_wait_timeout", 120),
                 "arguments": {
                     **with_start_interval(options, observation["engine"].get("api_version", "0")),
@@ -588,8 +592,32 @@ def plan(specs, observation, policy, settings):
     return result
 
 
+def serves(container):
+    return container["status"] == "running" and container["health"] == "healthy"
+
+
+def stand_ins(observation, settings):
+    """Names of the role's containers that a copy stands in for, from a run that did not end."""
+    return sorted(
+        container["stand_in"]
+        for container in observation["containers"].values()
+        if container.get("stand_in")
+        and container["stack"] == settings["stack"]
+        and container["role"] == settings["role"]
+    )
+
+
+def left(names, specs):
+    """{name, leave (command)} of containers that copies serve for, as container_stand_in takes them."""
+    leaves = {spec["name"]: (spec.get("stand_in") or {}).get("leave") or [] for spec in specs}
+    return [{"name": name, "leave": leaves.get(name, [])} for name in names]
+
+
 def surplus(specs, observation, settings):
-    """Names of the stack's containers of a role that nothing specifies any more; only of the slot when there is one."""
+    """Names of the stack's containers of a role that nothing specifies any more; only of the slot when there is one.
+
+    Without stand-ins, which are removed when what they stand in for serves.
+    """
     slot = settings.get("slot", "")
     wished = {in_slot(spec, slot)["name"] for spec in plain(specs)}
     return sorted(
@@ -598,6 +626,7 @@ def surplus(specs, observation, settings):
         if container["stack"] == settings["stack"]
         and container["role"] == settings["role"]
         and (not slot or container.get("slot") == slot)
+        and not container.get("stand_in")
         and name not in wished
     )
 
@@ -605,15 +634,17 @@ def surplus(specs, observation, settings):
 def changes(specs, observation, policy, settings):
     """What has to be done on a host, in a list; empty for nothing.
 
-    Its item is {run, reload (see plan), remove (names), volumes, rendered (see rendered; holds secrets), loadable (see
-    loaded)}. The arguments are those of plan. A list, since the items of a loop are templated once, variables at every
-    use: evaluating the specifications of a role takes longer than most of what is then done with them.
+    Its item is {run, reload (see plan), remove (names), begin_stand_ins, end_stand_ins (see left), volumes, rendered
+    (see rendered; holds secrets), loadable (see loaded)}. The arguments are those of plan. A list, since the items of a
+    loop are templated once, variables at every use: evaluating the specifications of a role takes longer than most of
+    what is then done with them.
     """
     planned = plan(specs, observation, policy, settings)
     run = [change for change in planned if change["cause"] != "reload"]
     names = [change["name"] for change in run]
     written = [change["name"] for change in planned]
     slotted = [in_slot(spec, settings.get("slot", "")) for spec in plain(specs)]
+    begin = [change["name"] for change in run if change["stand_in"]]
     found = {
         "run": run,
         "reload": [change for change in planned if change["cause"] == "reload"],
@@ -628,9 +659,11 @@ def changes(specs, observation, policy, settings):
             if spec.get("reload") and spec["name"] in written
         ],
         "remove": surplus(specs, observation, settings),
+        "begin_stand_ins": left(begin, slotted),
+        "end_stand_ins": left(sorted({*begin, *stand_ins(observation, settings)}), slotted),
         "volumes": missing_volumes([spec for spec in slotted if spec["name"] in names], observation, settings),
     }
-    return [found] if found["run"] or found["reload"] or found["remove"] else []
+    return [found] if any(found[kind] for kind in ("run", "reload", "remove", "end_stand_ins")) else []
 
 
 def loaded(entries, observation, root):
@@ -673,6 +706,15 @@ def comparison(specs, observation, policy, settings):
     found += [
         {"name": name, "action": "remove", "stateful": False, "reasons": ["is not specified any more"]}
         for name in surplus(specs, observation, settings)
+    ]
+    found += [
+        {
+            "name": stand_in.container_name(name),
+            "action": "remove",
+            "stateful": False,
+            "reasons": ["stands in for %s since a run that did not end" % name],
+        }
+        for name in stand_ins(observation, settings)
     ]
     return {"changes": found, "release": release}
 

@@ -70,32 +70,10 @@ import signal
 import time
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.broadcast.stack.plugins.module_utils import likeness
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError, joined
 
 TIMED_OUT = 124
-# What a container's process gets and is limited by; not how it is published, restarted or watched.
-KEPT = (
-    "Binds",
-    "CapAdd",
-    "CapDrop",
-    "CpuPeriod",
-    "CpuQuota",
-    "Dns",
-    "ExtraHosts",
-    "GroupAdd",
-    "Init",
-    "Memory",
-    "MemorySwap",
-    "Mounts",
-    "NanoCpus",
-    "PidsLimit",
-    "ReadonlyRootfs",
-    "SecurityOpt",
-    "ShmSize",
-    "Sysctls",
-    "Tmpfs",
-    "Ulimits",
-)
 # A container with secret variables starts with these words, see module_utils/container.py: its command follows.
 SECRET_ENV_COMMAND = ["sh", "-c", '. /run/secrets/.environment; exec "$@"', "sh"]
 
@@ -108,34 +86,22 @@ def end(_signal, _frame):
     raise Ended
 
 
-def likeness(detail, command, labels):
+def wanted(detail, command, labels):
     """What the Engine is asked to create, and the networks to join beside the first: a pure function."""
-    config, host = detail["Config"], detail["HostConfig"]
-    wrapper = SECRET_ENV_COMMAND if (config.get("Cmd") or [])[:4] == SECRET_ENV_COMMAND else []
-    networks = sorted(detail["NetworkSettings"].get("Networks") or {})
-    content = {
-        # The id, not the name: a name may stand for another image by now.
-        "Image": detail["Image"],
-        "Entrypoint": config.get("Entrypoint"),
-        "Cmd": wrapper + command,
-        "Env": config.get("Env") or [],
-        "User": config.get("User", ""),
-        "WorkingDir": config.get("WorkingDir", ""),
-        "Labels": labels,
-        "Healthcheck": {"Test": ["NONE"]},
-        "HostConfig": {
-            **{key: host[key] for key in KEPT if host.get(key) is not None},
-            "NetworkMode": networks[0] if networks else "none",
-            "LogConfig": {"Type": "json-file", "Config": {}},
-        },
-    }
-    return content, networks[1:]
+    own = detail["Config"].get("Cmd") or []
+    wrapper = SECRET_ENV_COMMAND if own[:4] == SECRET_ENV_COMMAND else []
+    return likeness.like(
+        detail,
+        labels,
+        {"Cmd": wrapper + command, "Healthcheck": {"Test": ["NONE"]}},
+        {"LogConfig": {"Type": "json-file", "Config": {}}},
+    )
 
 
 def run(engine, like, command, stack, timeout):
     """Exit code, output and errors of the command."""
     labels = {"broadcast.stack.name": stack, "broadcast.stack.role": "command-run"}
-    content, networks = likeness(engine.get("/containers/%s/json" % like), command, labels)
+    content, networks = wanted(engine.get("/containers/%s/json" % like), command, labels)
     name = "%s-command-run-%s" % (stack, os.urandom(4).hex())
     created = engine.post("/containers/create", content, name=name)["Id"]
     try:

@@ -321,6 +321,7 @@ def container_state(entry, detail):
         "slot": labels.get(LABEL_PREFIX + "slot", ""),
         "release": int(labels.get(LABEL_PREFIX + "release") or 0),
         "exclusive": LABEL_PREFIX + "exclusive" in labels,
+        "stand_in": labels.get(LABEL_PREFIX + "stand_in", ""),
         "status": entry["State"],
         "health": (state.get("Health") or {}).get("Status", ""),
         "networks": {name: value.get("IPAddress", "") for name, value in networks.items()},

@@ -252,7 +252,7 @@ def test_a_command_runs_in_a_container_without_addresses_ports_and_health_check(
         "HostConfig": {"Binds": ["/x:/y"], "PortBindings": {"8000/tcp": []}, "RestartPolicy": {"Name": "always"}},
         "NetworkSettings": {"Networks": {"shop-edge": {"IPAddress": "10.0.0.2"}, "shop-data": {}}},
     }
-    content, networks = container_beside.likeness(detail, ["true"], {})
+    content, networks = container_beside.wanted(detail, ["true"], {})
     assert content["Cmd"] == [*specifications.SECRET_ENV_COMMAND, "true"]
     assert content["Healthcheck"] == {"Test": ["NONE"]}
     assert set(content["HostConfig"]) == {"Binds", "NetworkMode", "LogConfig"}

@@ -6,7 +6,8 @@ import json
 import re
 import time
 
-from fleet import FULL, RELEASES, TASKS, needs_full, wait_until
+import pytest
+from fleet import FULL, RELEASES, STACK, TASKS, needs_full, wait_until
 
 ENVIRONMENT = {"PROBE_HOST": "{{ inventory_hostname }}", "PROBE_NOTE": "changed"}
 
@@ -90,4 +91,20 @@ def test_a_changed_variable_and_a_changed_edge_fail_no_request(fleet, site, load
         assert done.returncode == 0, done.stdout
         done = site()
         assert done.returncode == 0, done.stdout
+    check(result, record)
+
+
+@needs_full
+@pytest.mark.parametrize(("name", "memory"), [("nginx", "nginx_tls_memory"), ("gateway", "gateway_memory")])
+def test_replaced_containers_of_nginx_fail_no_request(fleet, site, loaded, record, name, memory):
+    def created() -> set[str]:
+        return {fleet.on(host, f"docker inspect -f '{{{{.Created}}}}' {STACK}-{name}") for host in fleet.group("edge")}
+
+    seen = created()
+    with loaded() as result:
+        for change in ({memory: "200m"}, {}):
+            done = site(**change)
+            assert done.returncode == 0, done.stdout
+            assert not seen & created()
+            seen |= created()
     check(result, record)
