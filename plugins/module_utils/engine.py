@@ -9,6 +9,12 @@ import socket
 import struct
 import urllib.parse
 
+# What the Engine gives a container that asks for nothing.
+DEFAULT_GRACE = 10
+# What the Engine needs itself, beyond the grace.
+ANSWER_SECONDS = 60
+MISSING = 404
+
 
 class EngineError(Exception):
     """The Engine answered with an error; status is that of HTTP, 0 when it was not asked."""
@@ -64,6 +70,16 @@ class Engine:
         body = self.request("POST", path, content, **query)[1]
         return json.loads(body) if body.strip() else None
 
+    def container(self, name):
+        """The container, or None. The Engine finds containers by a part of their id as well, which is another one's."""
+        try:
+            detail = self.get("/containers/%s/json" % name)
+        except EngineError as error:
+            if error.status == MISSING:
+                return None
+            raise
+        return detail if detail["Name"] == "/" + name else None
+
     def answer(self, container, command):
         """Exit code and output (standard, errors) of a command in a running container."""
         created = self.post(
@@ -72,6 +88,18 @@ class Engine:
         path = "/exec/%s" % created["Id"]
         stream = self.request("POST", path + "/start", {"Detach": False, "Tty": False})[1]
         return self.get(path + "/json")["ExitCode"], joined(stream, [1]), joined(stream, [2])
+
+
+def grace_of(detail, extra=0):
+    """Seconds from the stop signal to the kill; negative for a container that is never to be killed."""
+    own = detail["Config"].get("StopTimeout")
+    own = DEFAULT_GRACE if own is None else own
+    return own + extra if own >= 0 else own
+
+
+def patience(grace):
+    """Seconds to wait for the Engine's answer to a stop; None without end."""
+    return grace + ANSWER_SECONDS if grace >= 0 else None
 
 
 def frames(stream):

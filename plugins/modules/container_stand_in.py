@@ -74,13 +74,15 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.broadcast.stack.plugins.module_utils import likeness, stand_in
-from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError, joined
+from ansible_collections.broadcast.stack.plugins.module_utils.engine import (
+    Engine,
+    EngineError,
+    grace_of,
+    joined,
+    patience,
+)
 
 LABEL_PREFIX = "broadcast.stack."
-# What the Engine gives a container that asks for nothing.
-DEFAULT_GRACE = 10
-# What the Engine needs itself, beyond the grace.
-ANSWER_SECONDS = 60
 LOG_LINES = 20
 
 
@@ -124,17 +126,6 @@ def shown(ports):
     return ", ".join(sorted({"%d/%s" % (entry["port"], entry["protocol"]) for entry in ports}))
 
 
-def inspect(engine, name):
-    """The container, or None. The Engine finds containers by a part of their id as well, which is another one's."""
-    try:
-        detail = engine.get("/containers/%s/json" % name)
-    except EngineError as error:
-        if error.status == 404:
-            return None
-        raise
-    return detail if detail["Name"] == "/" + name else None
-
-
 def leave(docker_host, name, command):
     """Let a container prepare its end; a sentence about what went wrong, or nothing."""
     if not command:
@@ -149,15 +140,13 @@ def leave(docker_host, name, command):
 def end(docker_host, name, command):
     """Lead new connections back and remove the copy when it has answered; whether there was anything."""
     led = stand_in.lead_back(name) if os.geteuid() == 0 else False
-    engine = Engine(docker_host)
-    copy = inspect(engine, stand_in.container_name(name))
+    copy = Engine(docker_host).container(stand_in.container_name(name))
     if copy is None:
         return led
     if copy["State"]["Running"]:
         leave(docker_host, copy["Id"], command)
-    grace = copy["Config"].get("StopTimeout")
-    grace = DEFAULT_GRACE if grace is None else grace
-    engine = Engine(docker_host, timeout=grace + ANSWER_SECONDS if grace >= 0 else None)
+    grace = grace_of(copy)
+    engine = Engine(docker_host, timeout=patience(grace))
     engine.request("POST", "/containers/%s/stop" % copy["Id"], t=grace)
     engine.request("DELETE", "/containers/%s" % copy["Id"], force=1)
     return True
@@ -186,7 +175,7 @@ def wait_healthy(engine, identity, timeout, pause=0.3):
 
 def stands_in(engine, name, ports):
     """Whether a running copy has new connections to all the ports already, from a run that was killed."""
-    copy = inspect(engine, stand_in.container_name(name))
+    copy = engine.container(stand_in.container_name(name))
     if not copy or not copy["State"]["Running"] or stand_in.missing_jumps(name):
         return False
     docker, led = stand_in.listed("DOCKER"), stand_in.listed(stand_in.chain(name))
@@ -252,10 +241,10 @@ def main():
         engine = Engine(docker_host)
         if module.params["state"] == "absent":
             if module.check_mode:
-                module.exit_json(changed=inspect(engine, copy) is not None, msg="%s would be removed." % copy)
+                module.exit_json(changed=engine.container(copy) is not None, msg="%s would be removed." % copy)
             changed = end(docker_host, name, module.params["leave"])
             module.exit_json(changed=changed, msg="%s was removed." % copy if changed else "There was no %s." % copy)
-        detail = inspect(engine, name)
+        detail = engine.container(name)
         reason = hindrance(detail)
         if reason:
             module.exit_json(changed=False, msg="Nothing stands in for %s: %s." % (name, reason))

@@ -68,39 +68,23 @@ import http.client
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError
+from ansible_collections.broadcast.stack.plugins.module_utils.engine import (
+    ANSWER_SECONDS,
+    MISSING,
+    Engine,
+    EngineError,
+    grace_of,
+    patience,
+)
 
-# What the Engine gives a container that asks for nothing.
-DEFAULT_GRACE = 10
-# What the Engine needs itself, beyond the grace.
-ANSWER_SECONDS = 60
 # 128 + SIGKILL
 KILLED = 137
-MISSING = 404
 BEING_REMOVED = 409
 
 
-def grace_of(detail, extra):
-    """Seconds from the stop signal to the kill; negative for a container that is never to be killed."""
-    own = detail["Config"].get("StopTimeout")
-    own = DEFAULT_GRACE if own is None else own
-    return own + extra if own >= 0 else own
-
-
-def inspect(engine, name):
-    """The container, or None. The Engine finds containers by a part of their id as well, which is another one's."""
-    try:
-        detail = engine.get("/containers/%s/json" % name)
-    except EngineError as error:
-        if error.status == MISSING:
-            return None
-        raise
-    return detail if detail["Name"] == "/" + name else None
-
-
-def remove(engine, identity, patience=ANSWER_SECONDS, pause=0.2):
+def remove(engine, identity, seconds=ANSWER_SECONDS, pause=0.2):
     """Remove a container, and wait for one that removes itself."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + seconds
     while True:
         try:
             engine.request("DELETE", "/containers/%s" % identity)
@@ -115,7 +99,7 @@ def remove(engine, identity, patience=ANSWER_SECONDS, pause=0.2):
 
 def stop(docker_host, name, extra_seconds, with_remove, check_mode):
     """What became of one container; None when it does not exist."""
-    detail = inspect(Engine(docker_host), name)
+    detail = Engine(docker_host).container(name)
     if detail is None:
         return None
     identity, running, grace = detail["Id"], detail["State"]["Running"], grace_of(detail, extra_seconds)
@@ -123,7 +107,7 @@ def stop(docker_host, name, extra_seconds, with_remove, check_mode):
     result["removed"] = with_remove
     if check_mode:
         return {**result, "seconds": None, "killed": None} if running else result
-    engine = Engine(docker_host, timeout=grace + ANSWER_SECONDS if grace >= 0 else None)
+    engine = Engine(docker_host, timeout=patience(grace))
     begun = time.monotonic()
     # Also for one that does not run: it may be between two restarts.
     try:
