@@ -3,6 +3,11 @@
 
 Docker translates the destination of a packet to a published port in its chain DOCKER. A chain that comes before it
 sends new connections to another container; open ones stay where they are, for a connection is translated once.
+
+When a container ends, Docker has the kernel forget the connections to it, and means each by its client's address and
+port. A client that has used the same port again in the last two minutes then loses a live connection to the successor:
+if the server sends next, its packet is taken for the first of a new connection, leaves with another port and is refused
+by the client, which waits for ever. A second chain gives such packets the published port, and the connection goes on.
 """
 
 from __future__ import annotations
@@ -14,9 +19,11 @@ import subprocess
 
 from ansible_collections.broadcast.stack.plugins.module_utils import firewall
 
-# Where packets come from and what of them is looked at. What the host asks by way of its loopback interface is not.
-JUMPS = {"PREROUTING": [], "OUTPUT": ["!", "-d", "127.0.0.0/8"]}
 LOCAL = ["-m", "addrtype", "--dst-type", "LOCAL"]
+# Where packets come from and what of them is looked at. What the host asks by way of its loopback interface is not.
+JUMPS = {"PREROUTING": LOCAL, "OUTPUT": ["!", "-d", "127.0.0.0/8", *LOCAL]}
+# Where answers leave whose connection was forgotten.
+ANSWERS = {"POSTROUTING": []}
 WAIT = ["-w", "30"]
 DESTINATION = re.compile(r"-p (?P<protocol>\w+) .*--dport (?P<port>\d+) .*--to-destination (?P<target>[0-9.]+:\d+)")
 
@@ -28,6 +35,10 @@ def container_name(name: str) -> str:
 def chain(name: str) -> str:
     """Name of the chain; those of iptables have at most 28 characters."""
     return "stand-in-" + hashlib.sha256(name.encode()).hexdigest()[:12]
+
+
+def answers_chain(name: str) -> str:
+    return chain(name) + "-back"
 
 
 def published(ports: dict, loopback: bool = False) -> list[dict]:
@@ -57,28 +68,55 @@ def targets(listing: str) -> dict[tuple[str, int], str]:
     return {(match["protocol"], int(match["port"])): match["target"] for match in matches}
 
 
+def reached(ports: list[dict], docker: dict) -> dict[tuple[int, str], str]:
+    """(container port, protocol) to address:port of the container. ports, docker: see rules. Raises KeyError."""
+    return {(entry["container_port"], entry["protocol"]): docker[entry["protocol"], entry["port"]] for entry in ports}
+
+
 def rules(name: str, ports: list[dict], own: list[dict], docker: dict, jumps: list[str]) -> str:
     """Text for iptables-restore that lets the stand-in have new connections.
 
     ports: published by the container (see published); own: by its stand-in; docker: targets of Docker's chain, which
-    tell where a published port of the stand-in leads; jumps: keys of JUMPS that are missing. Raises KeyError for a
-    port that Docker does not translate.
+    tell where a published port of the stand-in leads; jumps: keys of JUMPS and ANSWERS that are missing. Raises
+    KeyError for a port that Docker does not translate.
     """
-    reached = {(entry["container_port"], entry["protocol"]): docker[entry["protocol"], entry["port"]] for entry in own}
-    lines = ["*nat", ":%s - [0:0]" % chain(name)]
+    stand_in = reached(own, docker)
+    lines = ["*nat", ":%s - [0:0]" % chain(name), ":%s - [0:0]" % answers_chain(name)]
     for entry in ports:
         address = "-d %s " % entry["address"] if entry["address"] else ""
-        target = reached[entry["container_port"], entry["protocol"]]
+        target = stand_in[entry["container_port"], entry["protocol"]]
         lines.append(
             "-A %s %s-p %s -m %s --dport %d -j DNAT --to-destination %s"
             % (chain(name), address, entry["protocol"], entry["protocol"], entry["port"], target)
         )
+    lines += answers(name, ports, stand_in)
     lines += ["-I %s 1 %s" % (hook, " ".join(jump(name, hook))) for hook in jumps]
     return "\n".join([*lines, "COMMIT", ""])
 
 
+def rules_of_the_end(name: str, ports: list[dict], docker: dict) -> str:
+    """Text for iptables-restore, before the stand-in ends: connections that it forgets go on at the container.
+
+    ports: published by the container; docker: targets of Docker's chain. Raises KeyError as rules does.
+    """
+    return "\n".join(["*nat", *answers(name, ports, reached(ports, docker)), "COMMIT", ""])
+
+
+def answers(name: str, ports: list[dict], targets_of: dict) -> list[str]:
+    """Rules that give answers of a container the published address and port; targets_of: see reached."""
+    lines = []
+    for entry in ports:
+        address, _sep, port = targets_of[entry["container_port"], entry["protocol"]].partition(":")
+        source = "SNAT --to-source %(address)s:%(port)d" if entry["address"] else "MASQUERADE --to-ports %(port)d"
+        lines.append(
+            "-A %s -s %s -p %s -m %s --sport %s -j %s"
+            % (answers_chain(name), address, entry["protocol"], entry["protocol"], port, source % entry)
+        )
+    return lines
+
+
 def jump(name: str, hook: str) -> list[str]:
-    return [*JUMPS[hook], *LOCAL, "-j", chain(name)]
+    return [*ANSWERS[hook], "-j", answers_chain(name)] if hook in ANSWERS else [*JUMPS[hook], "-j", chain(name)]
 
 
 def iptables(*arguments: str, stdin: str | None = None, program: str = "iptables") -> subprocess.CompletedProcess:
@@ -89,8 +127,14 @@ def iptables(*arguments: str, stdin: str | None = None, program: str = "iptables
     return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
 
 
+def restore(text: str) -> str:
+    """Let the kernel have rules beside those that are there; what went wrong, or nothing."""
+    done = iptables("--noflush", stdin=text, program="iptables-restore")
+    return "" if done.returncode == 0 else done.stderr.strip()
+
+
 def missing_jumps(name: str) -> list[str]:
-    return [hook for hook in JUMPS if iptables("-t", "nat", "-C", hook, *jump(name, hook)).returncode != 0]
+    return [hook for hook in (*JUMPS, *ANSWERS) if iptables("-t", "nat", "-C", hook, *jump(name, hook)).returncode != 0]
 
 
 def listed(name: str) -> dict[tuple[str, int], str]:
@@ -101,11 +145,20 @@ def listed(name: str) -> dict[tuple[str, int], str]:
 
 def lead_back(name: str) -> bool:
     """Remove the chain, so that Docker's own rules count again; whether there was one."""
+    return removed(name, JUMPS, chain(name))
+
+
+def forget_answers(name: str) -> bool:
+    """Remove the chain of answers, when the stand-in has ended; whether there was one."""
+    return removed(name, ANSWERS, answers_chain(name))
+
+
+def removed(name: str, hooks: dict, own: str) -> bool:
     found = False
-    for hook in JUMPS:
+    for hook in hooks:
         while iptables("-t", "nat", "-D", hook, *jump(name, hook)).returncode == 0:
             found = True
-    if iptables("-t", "nat", "-F", chain(name)).returncode == 0:
+    if iptables("-t", "nat", "-F", own).returncode == 0:
         found = True
-        iptables("-t", "nat", "-X", chain(name))
+        iptables("-t", "nat", "-X", own)
     return found

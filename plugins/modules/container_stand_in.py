@@ -68,6 +68,7 @@ msg:
   sample: shop-nginx-stand-in has new connections to 443/tcp, 80/tcp.
 """
 
+import contextlib
 import http.client
 import os
 import time
@@ -139,17 +140,24 @@ def leave(docker_host, name, command):
 
 def end(docker_host, name, command):
     """Lead new connections back and remove the copy when it has answered; whether there was anything."""
-    led = stand_in.lead_back(name) if os.geteuid() == 0 else False
-    copy = Engine(docker_host).container(stand_in.container_name(name))
-    if copy is None:
-        return led
-    if copy["State"]["Running"]:
-        leave(docker_host, copy["Id"], command)
-    grace = grace_of(copy)
-    engine = Engine(docker_host, timeout=patience(grace))
-    engine.request("POST", "/containers/%s/stop" % copy["Id"], t=grace)
-    engine.request("DELETE", "/containers/%s" % copy["Id"], force=1)
-    return True
+    root = os.geteuid() == 0
+    led = stand_in.lead_back(name) if root else False
+    engine = Engine(docker_host)
+    copy = engine.container(stand_in.container_name(name))
+    if copy is not None:
+        detail = engine.container(name)
+        if led and detail is not None:
+            # They are for connections that are rarely there, and no reason to leave the copy.
+            with contextlib.suppress(KeyError):
+                stand_in.restore(stand_in.rules_of_the_end(name, ports_of(detail), stand_in.listed("DOCKER")))
+        if copy["State"]["Running"]:
+            leave(docker_host, copy["Id"], command)
+        grace = grace_of(copy)
+        engine = Engine(docker_host, timeout=patience(grace))
+        engine.request("POST", "/containers/%s/stop" % copy["Id"], t=grace)
+        engine.request("DELETE", "/containers/%s" % copy["Id"], force=1)
+    forgotten = stand_in.forget_answers(name) if root else False
+    return copy is not None or led or forgotten
 
 
 def health_command(detail):
@@ -202,9 +210,9 @@ def begin(docker_host, detail, timeout):
             text = stand_in.rules(name, ports_of(detail), ports_of(copy, own=True), stand_in.listed("DOCKER"), missing)
         except KeyError as error:
             raise StandInError("Docker does not publish its port %s by iptables" % error) from error
-        restored = stand_in.iptables("--noflush", stdin=text, program="iptables-restore")
-        if restored.returncode != 0:
-            raise StandInError(restored.stderr.strip())
+        failure = stand_in.restore(text)
+        if failure:
+            raise StandInError(failure)
         done = True
     finally:
         if not done:

@@ -465,6 +465,44 @@ def test_a_replaced_edge_fails_no_request_and_lets_open_ones_finish(host, conver
     assert rules(host) == ""
 
 
+def test_connections_go_on_that_a_container_which_ends_makes_the_kernel_forget(host, visitor):
+    """Docker has it forget the connections of clients that asked that container, by their ports, used again or not."""
+
+    def stand_in(**options: object) -> dict:
+        arguments = {"name": "shop-nginx", **options}
+        return host.ansible("broadcast.stack.container_stand_in", json.dumps(arguments), check=False)
+
+    def ask_and_forget(name: str) -> int:
+        """The status of an answer that is not whole when the connection is forgotten; the server sends next."""
+        address = host.check_output(
+            "docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' %s", name
+        )
+        with visitor.connected() as connection:
+            path = "/slow?" + "x" * 300
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop.example.org\r\nConnection: close\r\n\r\n".encode())
+            answer = connection.recv(65536)
+            forgotten = host.run("conntrack -D -p tcp --reply-src %s --state ESTABLISHED", address)
+            assert forgotten.rc == 0, forgotten
+            while part := connection.recv(65536):
+                answer += part
+        assert path in answer.decode()
+        return int(answer.split()[1])
+
+    assert stand_in()["changed"]
+    try:
+        assert ask_and_forget("shop-nginx-stand-in") == 200
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            ends = pool.submit(stand_in, state="absent", leave=["sleep", "20"])
+            deadline = time.monotonic() + 60
+            while "DNAT" in rules(host):
+                assert time.monotonic() < deadline
+            assert ask_and_forget("shop-nginx") == 200
+            assert ends.result()["changed"]
+    finally:
+        stand_in(state="absent")
+    assert rules(host) == ""
+
+
 def test_a_copy_serves_while_the_edge_does_not_start(host, converge, visitor, restored):
     # Less than nginx needs.
     run = converge(nginx_tls_memory="6m")
