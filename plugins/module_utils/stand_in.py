@@ -80,16 +80,16 @@ def rules(name: str, ports: list[dict], own: list[dict], docker: dict, jumps: li
     tell where a published port of the stand-in leads; jumps: keys of JUMPS and ANSWERS that are missing. Raises
     KeyError for a port that Docker does not translate.
     """
-    stand_in = reached(own, docker)
+    copy = reached(own, docker)
     lines = ["*nat", ":%s - [0:0]" % chain(name), ":%s - [0:0]" % answers_chain(name)]
     for entry in ports:
         address = "-d %s " % entry["address"] if entry["address"] else ""
-        target = stand_in[entry["container_port"], entry["protocol"]]
+        target = copy[entry["container_port"], entry["protocol"]]
         lines.append(
             "-A %s %s-p %s -m %s --dport %d -j DNAT --to-destination %s"
             % (chain(name), address, entry["protocol"], entry["protocol"], entry["port"], target)
         )
-    lines += answers(name, ports, stand_in)
+    lines += answers(name, ports, copy)
     lines += ["-I %s 1 %s" % (hook, " ".join(jump(name, hook))) for hook in jumps]
     return "\n".join([*lines, "COMMIT", ""])
 
