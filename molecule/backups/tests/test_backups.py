@@ -207,7 +207,8 @@ def test_old_backups_of_volumes_go_even_after_one_was_killed(host, stack: Stack,
     assert result.returncode == 0, result.stdout
     # Killed when its lock is there, which has another name while it is written.
     killed = (
-        "sleep 300 2> /dev/null | restic --no-cache backup --stdin &\n"
+        # No pipeline: bash would wait for all of it, the sleep as well.
+        "restic --no-cache backup --stdin < <(sleep 300 2> /dev/null) &\n"
         "for n in {1..600}; do\n"
         "    [[ $(compgen -G '/var/lib/restic/locks/*') =~ /[0-9a-f]{64}([[:space:]]|$) ]] && break\n"
         "    sleep 0.2\n"
