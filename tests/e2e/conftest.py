@@ -60,6 +60,9 @@ def browser():
 @pytest.fixture
 def page(browser):
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, ignore_https_errors=True)
+    # Without motion no screenshot catches a bar that is still growing.
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 900}, ignore_https_errors=True, reduced_motion="reduce"
+    )
     yield context.new_page()
     context.close()
