@@ -25,7 +25,10 @@ class Stage:
         self.lock = rules.Lock(str(folder / "lock"))
 
     def start(self, *tasks: dict, check: bool = False, ttl: int = 60, **options) -> subprocess.Popen:
-        """A run that takes the lock, does the tasks and says so by files."""
+        """
+        A run that takes the lock, does the tasks and says so by files. Its time to live is one that heartbeats keep on
+        a busy machine too; else others would take the lock over.
+        """
         arguments = {"path": self.lock.path, "ttl": ttl}
         for task in tasks:
             if isinstance(inner := task.get("broadcast.stack.stack_lock"), dict):
@@ -130,7 +133,6 @@ def test_the_heartbeat_outlives_the_time_to_live_and_the_next_run_takes_a_killed
 
 
 def test_of_two_runs_one_waits_for_the_other(stage):
-    # With a time to live that the first one's heartbeats keep on a busy machine too; else it would be taken over.
     first = stage.start(sleeping(3), task("Release", state="released"))
     wait_until(lambda: stage.lock.holder(), "the lock")
     owner = stage.lock.holder()["token"]
