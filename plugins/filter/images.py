@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import ast
+import posixpath
+import shlex
 from collections.abc import Iterable, Mapping
 
+from ansible.errors import AnsibleFilterError
 from ansible_collections.broadcast.stack.plugins.module_utils import image_references
 
 
@@ -54,13 +57,31 @@ def build_failure(message: str, lines: int = 40) -> str:
     return "\n".join([reason.partition("message: ")[2] or reason, *("  " + line for line in log[-lines:])])
 
 
+def shell_pairs(variables: Mapping[str, object]) -> str:
+    """NAME=value pairs, quoted as a shell reads them, in one line."""
+    return " ".join(f"{name}={shlex.quote(str(value))}" for name, value in variables.items())
+
+
+def home_files(home: Mapping[str, str]) -> list[dict[str, str]]:
+    """The files of a home folder as settings of the builder: name below its folder of settings, and content."""
+    files = []
+    for path, content in home.items():
+        name = posixpath.normpath(posixpath.join("home", path))
+        if path.startswith("/") or not name.startswith("home/"):
+            raise AnsibleFilterError(f"images_build_home: {path} is no path within the home folder; write .netrc")
+        files.append({"name": name, "content": content})
+    return files
+
+
 class FilterModule:
     """Filters of the role images."""
 
     def filters(self) -> dict:
         return {
             "build_failure": build_failure,
+            "home_files": home_files,
             "image_builds": image_builds,
             "image_differences": image_differences,
             "image_reference": image_references.canonical,
+            "shell_pairs": shell_pairs,
         }

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import re
@@ -12,6 +11,14 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+
+from ansible_collections.broadcast.stack.plugins.module_utils.requirement_files import (
+    BUILD_DEFINITIONS,
+    Needs,
+    UnreadableError,
+    inspect,
+    read_text,
+)
 
 # Name of an image to the folder under docker/ and the stage of its Dockerfile. Parents come before their children.
 IMAGES: dict[str, tuple[str, str]] = {
@@ -60,6 +67,7 @@ class Application:
     wheels_only: bool = False
     wheels_only_except: tuple[str, ...] = ()
     install_project: bool = False
+    python: str = ""
     system_packages: tuple[str, ...] = ()
     build_packages: tuple[str, ...] = ()
     build_env: tuple[tuple[str, str], ...] = ()
@@ -79,20 +87,23 @@ class Application:
             options += [part for name in self.wheels_only_except for part in ("--no-binary", name)]
         return options
 
-    def build_args(self, files: list[str]) -> dict[str, str]:
+    def build_args(self, needs: Needs) -> dict[str, str]:
         """Arguments of docker/django/Dockerfile; lists are quoted as a shell reads them."""
         development = self.requirements_dev if self.target == "dev" else ""
         return {
             "REQUIREMENTS": self.requirements,
             "REQUIREMENTS_DEV": development,
-            "REQUIREMENT_FILES": shlex.join(files),
+            "REQUIREMENT_FILES": shlex.join(sorted(needs.files | needs.folders)),
+            "INSTALL_FOLDER": needs.folder,
+            "LOCKED_PROJECT": needs.project,
             "EXTRAS": shlex.join(part for extra in self.extras for part in ("--extra", extra)),
             "PACKAGES": shlex.join(self.packages),
             "CONSTRAINTS": self.constraints,
             "INSTALL_OPTIONS": shlex.join(self.install_options),
             "INSTALL_PROJECT": "yes" if self.install_project else "",
+            "PYTHON": self.python,
             "SYSTEM_PACKAGES": shlex.join(self.system_packages),
-            "BUILD_PACKAGES": shlex.join(self.build_packages),
+            "BUILD_PACKAGES": shlex.join(dict.fromkeys([*self.build_packages, *sorted(needs.programs)])),
             "BUILD_ENV": " ".join(f"{key}={shlex.quote(value)}" for key, value in self.build_env),
             "STATIC_COMMAND": shlex.join(self.static_command),
             "STATIC_ROOT": self.static_root,
@@ -149,11 +160,32 @@ def ignore_filter(text: str) -> Callable[[str], bool]:
     return last_match_decides
 
 
+def ignore_text(context: str) -> str:
+    """The .dockerignore of a context; empty without one."""
+    file = os.path.join(context, ".dockerignore")
+    try:
+        return read_text(file)
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except UnreadableError as error:
+        raise CatalogError(f"backend_context: {file} {error}. Save it as UTF-8.") from error
+
+
+def unreadable(path: str, error: OSError) -> CatalogError:
+    return CatalogError(
+        f"backend_context: {shown_path(path).rstrip('/')} cannot be read: {error.strerror or error}. Give the user who "
+        "deploys the right to read it, or name it in the .dockerignore of backend_context."
+    )
+
+
+def shown_path(path: str) -> str:
+    """A path as a message can show it, whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def context_files(context: str) -> list[tuple[str, os.stat_result]]:
     """Relative path and status of every file that enters the build context, sorted."""
-    text = ""
-    with contextlib.suppress(FileNotFoundError), open(os.path.join(context, ".dockerignore")) as stream:
-        text = stream.read()
+    text = ignore_text(context)
     skipped = ignore_filter(text)
     # An exception may bring back a file of an excluded folder.
     enter_skipped = any(line.lstrip().startswith("!") for line in text.splitlines())
@@ -161,16 +193,26 @@ def context_files(context: str) -> list[tuple[str, os.stat_result]]:
     pending = [""]
     while pending:
         folder = pending.pop()
-        with os.scandir(os.path.join(context, folder)) as entries:
-            for entry in entries:
-                if entry.name in NEVER or entry.name.endswith(NEVER_SUFFIXES):
-                    continue
-                path = folder + entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    if enter_skipped or not skipped(path):
-                        pending.append(path + "/")
-                elif not skipped(path):
-                    found.append((path, entry.stat(follow_symlinks=False)))
+        try:
+            with os.scandir(os.path.join(context, folder)) as scan:
+                entries = list(scan)
+        except PermissionError as error:
+            if folder and skipped(folder[:-1]):
+                # Docker does not enter it either; what an exception would bring back of it is missed in the build.
+                continue
+            raise unreadable(os.path.join(context, folder), error) from error
+        for entry in entries:
+            if entry.name in NEVER or entry.name.endswith(NEVER_SUFFIXES):
+                continue
+            path = folder + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if enter_skipped or not skipped(path):
+                    pending.append(path + "/")
+            elif not skipped(path):
+                status = entry.stat(follow_symlinks=False)
+                # A socket is in no archive, and so in no context.
+                if not stat.S_ISSOCK(status.st_mode):
+                    found.append((path, status))
     found.sort(key=lambda item: item[0])
     return found
 
@@ -191,12 +233,21 @@ class Hasher:
         for path, status in files:
             file = os.path.join(context, path)
             if stat.S_ISLNK(status.st_mode):
-                kind, content = "link", os.readlink(file).encode()
+                kind, content = "link", os.fsencode(os.readlink(file))
+            elif not stat.S_ISREG(status.st_mode):
+                # To read a pipe would wait for somebody who writes into it.
+                raise CatalogError(
+                    f"backend_context: {shown_path(file)} is neither a file nor a folder nor a link. Remove it, or "
+                    "name it in the .dockerignore of backend_context."
+                )
             else:
                 kind = "program" if status.st_mode & stat.S_IXUSR else "file"
-                with open(file, "rb") as stream:
-                    content = stream.read()
-            digest.update(f"{path}\0{kind}\0{len(content)}\0".encode())
+                try:
+                    with open(file, "rb") as stream:
+                        content = stream.read()
+                except PermissionError as error:
+                    raise unreadable(file, error) from error
+            digest.update(os.fsencode(f"{path}\0{kind}\0{len(content)}\0"))
             digest.update(content)
         self._contexts[context] = (signature, digest.hexdigest())
         return digest.hexdigest()
@@ -205,34 +256,23 @@ class Hasher:
 HASHER = Hasher()
 
 
-INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[=\s]\s*(\S+)", re.M)
-
-
-def requirement_files(application: Application) -> list[str]:
-    """Files of the context that decide what is installed, those that they include as well, relative and sorted."""
-    context = Path(application.context)
+def installation(application: Application) -> Needs:
+    """What the installation of an application reads of its source."""
     variables = {"backend_requirements": application.requirements, "backend_constraints": application.constraints}
     if application.target == "dev":
         variables["backend_requirements_dev"] = application.requirements_dev
-    pending = [(path, variable) for variable, path in variables.items() if path]
-    if Path(application.requirements).name == "uv.lock":
-        pending.append((str(Path(application.requirements).with_name("pyproject.toml")), "backend_requirements"))
-    found: set[str] = set()
-    while pending:
-        path, source = pending.pop()
-        path = os.path.normpath(path)
-        if path in found:
-            continue
-        if path.startswith("..") or not (context / path).is_file():
-            raise CatalogError(
-                f"{source}: there is no file {path!r} in {context}. Set it to the requirements file of your project, "
-                "relative to backend_context."
-            )
-        found.add(path)
-        if path.endswith((".txt", ".in")):
-            included = INCLUDE.findall((context / path).read_text())
-            pending += [(os.path.join(os.path.dirname(path), name), path) for name in included]
-    return sorted(found)
+    needs = inspect(
+        application.context,
+        variables,
+        skipped=ignore_filter(ignore_text(application.context)),
+        packages=application.packages,
+        environment=dict(application.build_env),
+        working_dir=application.working_dir,
+    )
+    if needs.faults:
+        subject, text, remedy = needs.faults[0]
+        raise CatalogError(f"{subject}: {text}; {remedy}.")
+    return needs
 
 
 def check_application(application: Application) -> None:
@@ -258,13 +298,20 @@ def check_application(application: Application) -> None:
         )
 
 
-def content_hash(application: Application, files: list[str]) -> str:
+def content_hash(application: Application, needs: Needs) -> str:
     """Hash of what makes an image. In development the source is mounted over the image's copy of it, so only the
     requirements count: an edited file must not lead to a new image."""
     if application.target != "dev":
         return HASHER.context(application.context)
     digest = hashlib.sha256()
-    for path in files:
+    counted = set(needs.files)
+    for folder in needs.folders:
+        inside = "" if folder == "." else folder + "/"
+        names = [path for path, _status in context_files(application.context) if path.startswith(inside)]
+        if folder in needs.editable or folder == ".":
+            names = [path for path in names if path.removeprefix(inside) in BUILD_DEFINITIONS]
+        counted.update(names)
+    for path in sorted(counted):
         digest.update((Path(application.context) / path).read_bytes())
     return digest.hexdigest()
 
@@ -285,9 +332,9 @@ def catalog(docker: Path, namespace: str, application: Application | None) -> di
         parents = {parent: parent.lower() for parent in PARENT.findall(text) if parent != "DEBIAN"}
         if name == "django":
             check_application(application)
-            files = requirement_files(application)
-            context, target, own_args = Path(application.context), application.target, application.build_args(files)
-            content = content_hash(application, files)
+            needs = installation(application)
+            context, target, own_args = Path(application.context), application.target, application.build_args(needs)
+            content = content_hash(application, needs)
             if application.base_image:
                 parents = {parent: OWN_BASE[image] for parent, image in parents.items()}
         else:

@@ -10,7 +10,14 @@ import re
 import typing as t
 from urllib.parse import quote
 
+from ansible_collections.broadcast.stack.plugins.module_utils import requirement_files
 from ansible_collections.broadcast.stack.plugins.module_utils.cron import CronError, Schedule
+from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import (
+    HASHER,
+    CatalogError,
+    ignore_filter,
+    ignore_text,
+)
 from ansible_collections.broadcast.stack.plugins.module_utils.preflight import (
     SECRET_NAME,
     Problem,
@@ -29,7 +36,6 @@ from ansible_collections.broadcast.stack.plugins.module_utils.preflight import (
     variable_of,
 )
 
-INCLUDED = re.compile(r"^\s*(?:-[rc]\s*|--(?:requirement|constraint)[\s=]\s*)([^\s#]+)", re.M)
 MINIMUM_CONTAINED_LENGTH = 8
 MINIMUM_MEMORY_MB = 16
 DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -153,6 +159,7 @@ RULES = (
         "leads out of backend_context; give a path relative to it, since nothing else is sent to the build",
         ("backend_requirements", "backend_requirements_dev", "backend_constraints"),
     ),
+    Rule(like(r"|3\.\d+"), 'not a version of Python; write for example "3.13", in quotes', ("backend_python",)),
     Rule(like(PACKAGE), "not the name of an extra; give names without brackets", ("backend_extras.*",)),
     Rule(
         is_requirement,
@@ -588,28 +595,51 @@ def context_problems(
     return problems
 
 
-def requirements_problems(backend_requirements: str, backend_context: str, backend_image: str) -> list[Problem]:
-    return requirements_file_problems("backend_requirements", backend_requirements, backend_context, backend_image)
+def requirements_problems(
+    backend_requirements: str,
+    backend_context: str,
+    backend_image: str,
+    backend_build_env: t.Mapping[str, t.Any],
+    backend_working_dir: str,
+) -> list[Problem]:
+    variable = "backend_requirements"
+    source = "" if backend_image else backend_context
+    return requirements_file_problems(variable, backend_requirements, source, backend_build_env, backend_working_dir)
 
 
 def requirements_dev_problems(
-    backend_requirements_dev: str, backend_target: str, backend_context: str, backend_image: str
+    backend_requirements_dev: str,
+    backend_target: str,
+    backend_context: str,
+    backend_image: str,
+    backend_build_env: t.Mapping[str, t.Any],
+    backend_working_dir: str,
 ) -> list[Problem]:
-    path = backend_requirements_dev if backend_target == "dev" else ""
-    return requirements_file_problems("backend_requirements_dev", path, backend_context, backend_image)
+    variable, path = "backend_requirements_dev", backend_requirements_dev if backend_target == "dev" else ""
+    source = "" if backend_image else backend_context
+    return requirements_file_problems(variable, path, source, backend_build_env, backend_working_dir)
 
 
-def constraints_problems(backend_constraints: str, backend_context: str, backend_image: str) -> list[Problem]:
+def constraints_problems(
+    backend_constraints: str,
+    backend_context: str,
+    backend_image: str,
+    backend_build_env: t.Mapping[str, t.Any],
+    backend_working_dir: str,
+) -> list[Problem]:
     variable = "backend_constraints"
     if backend_constraints and not backend_context and not backend_image:
         remedy = "set backend_context to the directory that holds it"
         return [Problem(variable, "has no backend_context to lie in", remedy, backend_constraints)]
-    return requirements_file_problems(variable, backend_constraints, backend_context, backend_image)
+    source = "" if backend_image else backend_context
+    return requirements_file_problems(variable, backend_constraints, source, backend_build_env, backend_working_dir)
 
 
-def requirements_file_problems(variable: str, path: str, context: str, image: str) -> list[Problem]:
-    """A requirements or lock file with the files that it needs; one without a source is not used."""
-    if image or not path or not os.path.isdir(context):
+def requirements_file_problems(
+    variable: str, path: str, context: str, build_env: t.Mapping[str, t.Any], working_dir: str
+) -> list[Problem]:
+    """A requirements or lock file with what it names; one without a source is not used."""
+    if not path or not os.path.isdir(context):
         return []
     if not os.path.isfile(os.path.join(context, path)):
         remedy = "lock your requirements into %s" % path
@@ -622,34 +652,56 @@ def requirements_file_problems(variable: str, path: str, context: str, image: st
             "write requirements from it (`poetry export`, `pipenv requirements`, pip-tools), or lock with `uv lock`"
         )
         return [Problem(variable, text, remedy, shown(path))]
-    if os.path.basename(path) == "uv.lock":
-        project = os.path.join(os.path.dirname(path), "pyproject.toml")
-        if not os.path.isfile(os.path.join(context, project)):
-            text = "has no pyproject.toml beside it"
-            return [Problem(variable, text, "add %s: uv reads both" % project, shown(path))]
-    if path.endswith((".lock", ".toml")):
+    try:
+        skipped = ignore_filter(ignore_text(context))
+    except CatalogError:
+        # The tree itself is judged by tree_problems.
         return []
-    problems, seen, todo = [], {path}, [path]
-    while todo:
-        current = todo.pop()
-        for name in included_files(os.path.join(context, current)):
-            file = os.path.normpath(os.path.join(os.path.dirname(current), name))
-            if file in seen:
-                continue
-            seen.add(file)
-            if file.startswith(("..", "/")) or not os.path.isfile(os.path.join(context, file)):
-                text = "%s includes %s, which is no file in backend_context" % (current, name)
-                problems.append(Problem(variable, text, "add the file or take the line out", shown(path)))
-            else:
-                todo.append(file)
-    return problems
+    environment = {name: str(value) for name, value in build_env.items()}
+    needs = requirement_files.inspect(
+        context, {variable: path}, skipped=skipped, environment=environment, working_dir=working_dir
+    )
+    return [
+        Problem(variable, text if subject == variable else "%s: %s" % (subject, text), remedy, shown(path))
+        for subject, text, remedy in needs.faults
+    ]
 
 
-def included_files(path: str) -> list[str]:
-    """Other files that a requirements file asks for."""
-    with open(path, encoding="utf-8", errors="replace") as stream:
-        found = INCLUDED.findall(stream.read())
-    return [name for name in found if "://" not in name and "${" not in name]
+def tree_problems(backend_context: str, backend_image: str, backend_target: str) -> list[Problem]:
+    """Files that no build can read; in development the source is mounted."""
+    if backend_image or backend_target == "dev" or not os.path.isdir(backend_context):
+        return []
+    try:
+        HASHER.context(backend_context)
+    except CatalogError as error:
+        subject, _colon, text = str(error).partition(": ")
+        return [Problem(subject, text.rstrip("."))]
+    return []
+
+
+def python_problems(
+    backend_context: str,
+    backend_image: str,
+    backend_requirements: str,
+    backend_base_image: str,
+    backend_python: str,
+) -> list[Problem]:
+    """The Python that the source asks for against the one of the image."""
+    if backend_image:
+        return []
+    if backend_python and not backend_base_image and backend_python != requirement_files.IMAGE_PYTHON:
+        text = "is not the Python of the stack's own images, %s" % requirement_files.IMAGE_PYTHON
+        remedy = "set backend_base_image to an image that has it, such as docker.io/library/python:%s-slim-trixie"
+        return [Problem("backend_python", text, remedy % backend_python, shown(backend_python))]
+    if not os.path.isdir(backend_context):
+        return []
+    faults = requirement_files.python_faults(
+        backend_context,
+        [".", os.path.dirname(backend_requirements) or "."],
+        requirement_files.image_python(backend_base_image, backend_python),
+        chosen=bool(backend_python),
+    )
+    return [Problem(*fault) for fault in faults]
 
 
 def extras_problems(backend_extras: t.Sequence[str], backend_requirements: str, backend_image: str) -> list[Problem]:
@@ -789,6 +841,8 @@ COMBINATIONS = tuple(
         extras_problems,
         wheels_problems,
         hashes_problems,
+        tree_problems,
+        python_problems,
         base_image_problems,
         serving_problems,
         celery_problems,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog impo
     catalog,
     context_files,
     ignore_filter,
-    requirement_files,
+    installation,
 )
 
 LOCKED = {"requirements": "requirements/prod.txt"}
@@ -105,16 +106,17 @@ def test_included_requirements_travel_and_count(docker, project):
     (project / "requirements" / "base.txt").write_text("django\n")
     (project / "limits.txt").write_text("django<6\n")
     application = Application(context=str(project), **LOCKED)
-    assert requirement_files(application) == ["limits.txt", "requirements/base.txt", "requirements/prod.txt"]
+    assert installation(application).files == {"limits.txt", "requirements/base.txt", "requirements/prod.txt"}
     (project / "limits.txt").unlink()
     with pytest.raises(CatalogError, match=r"requirements/prod.txt: there is no file 'limits.txt'"):
-        requirement_files(application)
+        installation(application)
 
 
 def test_a_uv_lock_brings_its_project_along(docker, project):
     (project / "uv.lock").write_text("version = 1\n")
     (project / "pyproject.toml").write_text("[project]\n")
-    assert requirement_files(Application(context=str(project), requirements="uv.lock")) == ["pyproject.toml", "uv.lock"]
+    needs = installation(Application(context=str(project), requirements="uv.lock"))
+    assert needs.files == {"pyproject.toml", "uv.lock"}
 
 
 def test_packages_alone_need_no_source(docker):
@@ -227,3 +229,91 @@ def test_an_exception_brings_back_a_file_of_an_ignored_folder(tmp_path):
     (tmp_path / "docs" / "drop.md").write_text("")
     (tmp_path / ".dockerignore").write_text(".dockerignore\ndocs\n!docs/keep.md\n")
     assert [path for path, _status in context_files(str(tmp_path))] == ["docs/keep.md"]
+
+
+def test_a_file_name_that_is_no_text_counts(docker, project):
+    before = references(docker, project)
+    Path(os.fsdecode(os.fsencode(project) + b"/caf\xe9.txt")).write_text("x")
+    os.symlink(b"caf\xe9.txt", os.fsencode(project) + b"/lien")
+    assert changed(before, references(docker, project)) == {"django"}
+
+
+@pytest.fixture
+def as_nobody(tmp_path: Path):
+    """Judge as somebody for whom the rights of files hold, which they do not for root."""
+    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
+        folder.chmod(0o755)
+
+    def judge(*arguments: object) -> dict[str, str]:
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            return references(*arguments)
+        finally:
+            os.seteuid(user)
+
+    return judge
+
+
+@pytest.mark.parametrize("path", ["pgdata", "dump.sql"])
+def test_what_cannot_be_read_is_named(docker, project, as_nobody, path):
+    (project / path).mkdir() if path == "pgdata" else (project / path).touch()
+    (project / path).chmod(0)
+    with pytest.raises(CatalogError, match=f"{path} cannot be read: Permission denied.*dockerignore"):
+        as_nobody(docker, project)
+    (project / ".dockerignore").write_text(f"{path}\n")
+    assert as_nobody(docker, project)["django"]
+
+
+def test_a_pipe_is_named_and_never_read(docker, project):
+    os.mkfifo(project / "control")
+    with pytest.raises(CatalogError, match="control is neither a file nor a folder nor a link"):
+        references(docker, project)
+    (project / ".dockerignore").write_text("control\n")
+    assert references(docker, project)["django"]
+
+
+def test_a_socket_is_in_no_context(docker, project, monkeypatch):
+    before = references(docker, project)
+    monkeypatch.chdir(project)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind("gunicorn.ctl")
+        assert references(docker, project) == before
+
+
+def test_a_dockerignore_that_is_no_utf_8_is_named(docker, project):
+    (project / ".dockerignore").write_bytes("données\n".encode("latin-1"))
+    with pytest.raises(CatalogError, match=r"^backend_context: .*\.dockerignore is not UTF-8"):
+        references(docker, project)
+
+
+def test_a_dockerignore_may_begin_with_a_byte_order_mark(docker, project):
+    before = references(docker, project)
+    (project / ".dockerignore").write_text(".dockerignore\nmedia\n", encoding="utf-8-sig")
+    (project / "media").mkdir()
+    (project / "media" / "photo").write_text("x")
+    assert references(docker, project) == before
+
+
+def test_in_development_the_code_of_an_editable_folder_does_not_count(docker, project):
+    (project / "requirements" / "prod.txt").write_text("-e ./libs/money\n./libs/dates\n")
+    for name in ("money", "dates"):
+        (project / "libs" / name).mkdir(parents=True)
+        (project / "libs" / name / "pyproject.toml").write_text("[project]\n")
+        (project / "libs" / name / "code.py").write_text("1\n")
+    development = {"target": "dev"}
+    before = references(docker, project, **development)
+    (project / "libs" / "money" / "code.py").write_text("2\n")
+    assert changed(before, references(docker, project, **development)) == set()
+    (project / "libs" / "dates" / "code.py").write_text("2\n")
+    middle = references(docker, project, **development)
+    assert changed(before, middle) == {"django"}
+    (project / "libs" / "money" / "pyproject.toml").write_text("[project]\nversion = '2'\n")
+    assert changed(middle, references(docker, project, **development)) == {"django"}
+
+
+def test_what_fetches_from_git_is_installed_for_the_build(docker, project):
+    (project / "requirements" / "prod.txt").write_text("acme @ git+ssh://git@git.lan/acme.git@v1\n")
+    found = catalog(docker, "shop", Application(context=str(project), **LOCKED, build_packages=("gcc",)))
+    assert found["django"]["args"]["BUILD_PACKAGES"] == "gcc git openssh-client"

@@ -400,8 +400,12 @@ ENTRIES = {
 HIDDEN = {name: {"no_log": True} for name in ("backend_secrets", "backend_secret_env", "backend_secret_files")}
 
 
+# Of no check's own interest; checks of files ask for them.
+SETTLED = {"backend_build_env": {}, "backend_working_dir": "/app"}
+
+
 def judged(values: dict, secrets: dict[str, str] | None = None) -> str:
-    return lines(application.application_problems(values, HIDDEN, ENTRIES, secrets or {}))
+    return lines(application.application_problems({**SETTLED, **values}, HIDDEN, ENTRIES, secrets or {}))
 
 
 def test_context_and_requirements_must_be_on_the_controller(tmp_path: Path) -> None:
@@ -422,7 +426,7 @@ def test_context_and_requirements_must_be_on_the_controller(tmp_path: Path) -> N
 
 
 def requirements(folder: Path, path: str) -> str:
-    return lines(application.requirements_problems(path, str(folder), ""))
+    return lines(application.requirements_problems(path, str(folder), "", {}, "/app"))
 
 
 def test_a_requirements_file_needs_those_that_it_includes(tmp_path: Path) -> None:
@@ -430,8 +434,8 @@ def test_a_requirements_file_needs_those_that_it_includes(tmp_path: Path) -> Non
     (tmp_path / "requirements/prod.txt").write_text("-r base.txt  # ours\n--constraint=../limits.txt\n-r https://x/y\n")
     (tmp_path / "requirements/base.txt").write_text("django\n-r prod.txt\n-c ../../outside.txt\n")
     found = requirements(tmp_path, "requirements/prod.txt")
-    assert "requirements/prod.txt includes ../limits.txt, which is no file in backend_context" in found
-    assert "requirements/base.txt includes ../../outside.txt" in found
+    assert "requirements/prod.txt: there is no file 'limits.txt'" in found
+    assert "requirements/base.txt: '../outside.txt' leads out of backend_context" in found
     assert found.count("\n") == 1
 
 
@@ -457,6 +461,14 @@ def test_lock_files_that_the_build_cannot_read_are_refused(tmp_path: Path, name:
 # One line per mistake, in the order of the groups of meta/stack_variables.yml.
 WRONG = [
     # 1. Source
+    ({"backend_python": "3"}, "backend_python = 3: not a version of Python"),
+    (
+        {
+            **dict.fromkeys(("backend_context", "backend_image", "backend_requirements", "backend_base_image"), ""),
+            "backend_python": "3.12",
+        },
+        "backend_python = 3.12: is not the Python of the stack's own images, 3.13; set backend_base_image",
+    ),
     ({"backend_extras": ["[s3]"]}, "backend_extras = [s3]: not the name of an extra"),
     ({"backend_packages": ["acme shop"]}, "backend_packages = acme shop: not a requirement"),
     ({"backend_packages": ["git+https://x/y"]}, "not a requirement"),
