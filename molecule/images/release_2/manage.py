@@ -2,6 +2,8 @@
 
 import sys
 
+import greeting
+import private
 import sqlparse
 
-print(sqlparse.format("select 1", keyword_case="upper"), "release 2", *sys.argv[1:])
+print(greeting.WORD, private.WORD, sqlparse.format("select 1", keyword_case="upper"), "release 2", *sys.argv[1:])

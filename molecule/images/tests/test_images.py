@@ -6,7 +6,10 @@ import json
 
 import pytest
 
-CANARIES = ["canary-certificate-authority", "canary-debian-mirror", "canary-python-index"]
+CANARIES = [
+    *("canary-certificate-authority", "canary-debian-mirror", "canary-python-index"),
+    *("canary-build-secret", "canary-build-home", "canary-proxy"),
+]
 # Of the first release, so that a test finds two django images and one redis image.
 DELIVERED = {"django": 2, "redis": 1}
 
@@ -35,7 +38,13 @@ def test_each_release_runs_its_own_code(host):
         host.check_output(f"docker run --rm --network none {reference} python manage.py")
         for reference in references(host, "django")
     }
-    assert outputs == {"SELECT 1 release 1", "SELECT 1 release 2"}
+    # The words are those of a package beside the application, and of one from a repository that asks for a password.
+    assert outputs == {"hello world SELECT 1 release 1", "hello world SELECT 1 release 2"}
+
+
+@pytest.mark.parametrize("fetched", ["CONNECT pypi.org:443", "deb.debian.org/debian", "/private.git/info/refs"])
+def test_what_a_build_fetches_goes_through_the_proxy(host, fetched):
+    assert host.run("grep --fixed-strings --quiet %s /var/log/tinyproxy.log", fetched).succeeded
 
 
 def test_host_and_controller_have_the_same_image(host, delivered):

@@ -1,0 +1,3 @@
+"""A package of a repository that asks who wants it."""
+
+WORD = "world"

@@ -1,0 +1,3 @@
+"""A package that lies beside the application."""
+
+WORD = "hello"
