@@ -16,6 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import certificate_problems
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight as checks
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight_application as application
+from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import CatalogError
 from ansible_collections.broadcast.stack.plugins.module_utils.preflight import Problem
 from ansible_collections.broadcast.stack.plugins.module_utils.templates import closure, references
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import (
@@ -80,6 +81,13 @@ class Specifications:
         if wiring.is_file():
             self.known.update(re.findall(r"^(\w+):", wiring.read_text(encoding="utf-8"), re.M))
         self.prefixes = ["stack_", "backend_", "secret_", *("%s_" % role for role in self.roles)]
+
+
+def cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+    """The error of a kind that another one was raised from, at whatever distance."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 class HostValues(HostVariables):
@@ -407,6 +415,10 @@ class ActionModule(ActionBase):
         if isinstance(host.raw[name], EncryptedString) or "undecryptable" in str(error):
             remedy = "put the password it was encrypted with into .vault-password-%s" % (environment or "<environment>")
             return Problem(name, "cannot be decrypted", remedy)
+        if fault := cause(error, CatalogError):
+            # It names the variable and the remedy itself.
+            subject, _colon, text = str(fault).partition(": ")
+            return Problem(subject, text.rstrip("."))
         if undefined := UNDEFINED.search(str(error)):
             missing = undefined.group(1)
             advice = checks.suggestion(missing, self.specs.known | set(host.raw)) or "define it"

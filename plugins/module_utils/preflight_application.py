@@ -13,7 +13,6 @@ from urllib.parse import quote
 from ansible_collections.broadcast.stack.plugins.module_utils import requirement_files
 from ansible_collections.broadcast.stack.plugins.module_utils.cron import CronError, Schedule
 from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import (
-    HASHER,
     CatalogError,
     ignore_filter,
     ignore_text,
@@ -655,7 +654,7 @@ def requirements_file_problems(
     try:
         skipped = ignore_filter(ignore_text(context))
     except CatalogError:
-        # The tree itself is judged by tree_problems.
+        # The catalog, which reads the whole tree, tells it.
         return []
     environment = {name: str(value) for name, value in build_env.items()}
     needs = requirement_files.inspect(
@@ -665,18 +664,6 @@ def requirements_file_problems(
         Problem(variable, text if subject == variable else "%s: %s" % (subject, text), remedy, shown(path))
         for subject, text, remedy in needs.faults
     ]
-
-
-def tree_problems(backend_context: str, backend_image: str, backend_target: str) -> list[Problem]:
-    """Files that no build can read; in development the source is mounted."""
-    if backend_image or backend_target == "dev" or not os.path.isdir(backend_context):
-        return []
-    try:
-        HASHER.context(backend_context)
-    except CatalogError as error:
-        subject, _colon, text = str(error).partition(": ")
-        return [Problem(subject, text.rstrip("."))]
-    return []
 
 
 def python_problems(
@@ -841,7 +828,6 @@ COMBINATIONS = tuple(
         extras_problems,
         wheels_problems,
         hashes_problems,
-        tree_problems,
         python_problems,
         base_image_problems,
         serving_problems,

@@ -49,6 +49,17 @@ UNDECRYPTABLE = """\
 """
 
 
+def tree(folder: Path, *, pipe: str = "", pin: str = "", comment: str = "") -> Path:
+    """A source whose requirements are in Latin-1, with a pipe and a pinned Python when there is a name for them."""
+    (folder / "requirements").mkdir(parents=True)
+    (folder / "requirements" / "prod.txt").write_text(f"# {comment}\ndjango\n", encoding="latin-1")
+    if pipe:
+        os.mkfifo(folder / pipe)
+    if pin:
+        (folder / ".python-version").write_text(pin)
+    return folder
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     code: int
@@ -247,6 +258,17 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
             ),
             [],
         ),
+        "tree": (
+            write("tree", {"backend_context": str(tree(inventories.folder / "trees" / "odd", pipe="control"))}),
+            [],
+        ),
+        "project": (
+            write(
+                "project",
+                {"backend_context": str(tree(inventories.folder / "trees" / "project", pin="3.12", comment="données"))},
+            ),
+            [],
+        ),
         "packages": (
             write(
                 "packages",
@@ -407,6 +429,12 @@ MISTAKES = [
     ("hosts", r"alone: is in no group; put it into one of postgres, redis, web, worker, edge, backups"),
     ("context", r"backend_requirements = requirements/none.txt .*: no such file in backend_context"),
     ("context", r"backend_domains = \[\] .*: empty"),
+    ("tree", r"backend_context .*: .*/odd/control is neither a file nor a folder nor a link. Remove it, or name it in"),
+    (
+        "project",
+        r"backend_requirements = requirements/prod.txt: requirements/prod.txt: is not UTF-8 .*; save it as UTF-8",
+    ),
+    ("project", r"backend_python: .python-version asks for Python 3.12, the image has 3.13; set backend_base_image"),
     # The groups of meta/stack_variables.yml
     ("packages", r"backend_redirect_domains = shop.example.org .*: is one of backend_domains as well"),
     ("packages", r"backend_packages = acme shop .*: not a requirement; write it as"),
@@ -466,7 +494,8 @@ def test_mistake_is_one_line_of_the_report(runs: dict[str, Future[Run]], invento
 
 
 @pytest.mark.parametrize(
-    "inventory", ["names", "application", "hosts", "context", "packages", "runtime", "roles", "instances"]
+    "inventory",
+    ["names", "application", "hosts", "context", "tree", "project", "packages", "runtime", "roles", "instances"],
 )
 def test_nothing_but_the_mistakes_is_reported(runs: dict[str, Future[Run]], inventory: str) -> None:
     run = runs[inventory].result()
