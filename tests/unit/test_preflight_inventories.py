@@ -432,9 +432,9 @@ MISTAKES = [
     ("tree", r"backend_context .*: .*/odd/control is neither a file nor a folder nor a link. Remove it, or name it in"),
     (
         "project",
-        r"backend_requirements = requirements/prod.txt: requirements/prod.txt: is not UTF-8 .*; save it as UTF-8",
+        r"backend_requirements = requirements/prod.txt .*: requirements/prod.txt: is not UTF-8 .*; save it as UTF-8",
     ),
-    ("project", r"backend_python: .python-version asks for Python 3.12, the image has 3.13; set backend_base_image"),
+    ("project", r"backend_python .*: .python-version asks for Python 3.12, the image has 3.13; set backend_base_image"),
     # The groups of meta/stack_variables.yml
     ("packages", r"backend_redirect_domains = shop.example.org .*: is one of backend_domains as well"),
     ("packages", r"backend_packages = acme shop .*: not a requirement; write it as"),
