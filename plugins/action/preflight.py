@@ -14,6 +14,7 @@ import yaml
 from ansible.parsing.vault import EncryptedString
 from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import certificate_problems
+from ansible_collections.broadcast.stack.plugins.module_utils import guarantees, paths
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight as checks
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight_application as application
 from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import CatalogError
@@ -242,6 +243,8 @@ class ActionModule(ActionBase):
         problems += self.secret_problems(host, options, environment, broken)
         problems += self.application_problems(host, options, environment, broken)
         problems += self.fleet_problems(host)
+        faulty = {checks.variable_of(problem.subject) for problem in problems if not problem.warning}
+        problems += self.guarded_problems(host, options, environment, broken, faulty)
         # What a variable with a problem brings down with it is no further problem.
         reported = {checks.variable_of(problem.subject) for problem in problems if not problem.warning}
         problems += self.role_problems(host, reported)
@@ -382,6 +385,17 @@ class ActionModule(ActionBase):
                 problems += [Problem(names[0], sentence, remedy) for sentence in sentences]
         return problems
 
+    def guarded_problems(
+        self, host: HostValues, options: dict[str, dict], environment: str, broken: set[str], faulty: set[str]
+    ) -> list[Problem]:
+        """Paths and names that are written or deleted by, and guarantees that the inventory gives up."""
+        names = dict.fromkeys((*options, *guarantees.SSH, *filter(paths.judged, host.raw)))
+        values = {name: host.get(name, options) for name in names if name not in broken}
+        problems = paths.path_problems({name: value for name, value in values.items() if paths.judged(name)})
+        problems += guarantees.guarantee_problems(values, environment)
+        faulty = faulty | {checks.variable_of(problem.subject) for problem in problems}
+        return [one for one in problems if not checks.passed_on(one.subject, host.raw, faulty)]
+
     def role_problems(self, host: HostValues, reported: set[str]) -> list[Problem]:
         """What the host's roles would refuse by themselves, when others have changed it: their __<role>_problems."""
         problems = []
@@ -446,6 +460,7 @@ class ActionModule(ActionBase):
             return problems
         stack = host.get("stack_name", options)
         facts = observation["host"]
+        problems += checks.shared_root_problems(observation, stack, str(host.get("container_root", options) or ""))
         problems += checks.engine_problems(observation["engine"])
         problems += checks.port_problems(self.ports(host, options), observation, stack)
         problems += checks.disk_problems(facts["docker_free_mb"], self.number(host, "stack_docker_free_mb_min"))

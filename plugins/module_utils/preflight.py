@@ -573,6 +573,21 @@ def observation_problems(observation: t.Any) -> list[Problem]:
     return []
 
 
+def shared_root_problems(observation: t.Mapping[str, t.Any], stack: str, root: str) -> list[Problem]:
+    """Another stack's containers that have their files where ours are: what removes one would remove the other."""
+    containers, files = observation.get("containers", {}), observation.get("files", {})
+    found = sorted(
+        {
+            row["stack"]
+            for name, row in containers.items()
+            if row.get("stack") not in ("", None, stack)
+            and any(path.startswith("%s/%s/" % (root.rstrip("/"), name)) for path in files)
+        }
+    )
+    remedy = "give each stack a directory of its own, such as /opt/%s" % stack
+    return [Problem("stack_root", "is the directory of the stack %s as well" % name, remedy) for name in found]
+
+
 def engine_problems(engine: t.Mapping[str, t.Any]) -> list[Problem]:
     """A missing or stopped Engine is installed and started later; one that is too old or forbids us is not."""
     if "Permission denied" in str(engine.get("error", "")):

@@ -29,7 +29,6 @@ from ansible_collections.broadcast.stack.plugins.module_utils.preflight import (
     placeholder,
     shape,
     shown,
-    stack_name_problems,
     subnet_prefix_problems,
     suggestion,
     variable_of,
@@ -177,7 +176,7 @@ RULES = (
         ("backend_system_packages.*", "backend_build_packages.*"),
     ),
     Rule(
-        like(r"[1-9]\d*:\d+"),
+        like(r"[1-9]\d*:[1-9]\d*"),
         'not the uid:gid of an unprivileged user; write numbers in quotes, such as "10003:10003"',
         ("backend_user",),
     ),
@@ -816,7 +815,6 @@ def location_problems(
 COMBINATIONS = tuple(
     (check, tuple(inspect.signature(check).parameters))
     for check in (
-        stack_name_problems,
         subnet_prefix_problems,
         domain_problems,
         redirect_problems,

@@ -470,7 +470,11 @@ def observe(
         result["images"].update(dict.fromkeys(references, image))
     for entry in engine.get("/networks"):
         subnets = [config.get("Subnet", "") for config in (entry.get("IPAM") or {}).get("Config") or []]
-        result["networks"][entry["Name"]] = {"internal": entry["Internal"], "subnet": subnets[0] if subnets else ""}
+        result["networks"][entry["Name"]] = {
+            "internal": entry["Internal"],
+            "subnet": subnets[0] if subnets else "",
+            "stack": (entry.get("Labels") or {}).get(LABEL_PREFIX + "name", ""),
+        }
     result["volumes"] = {entry["Name"]: volume_state(entry) for entry in engine.get("/volumes").get("Volumes") or []}
     result["answers"] = answers(engine, ask or {}, result["containers"])
     failed = [name for name, outcome in waited.items() if outcome != "healthy"]

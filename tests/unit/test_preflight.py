@@ -887,7 +887,7 @@ def test_the_defaults_of_the_stack_are_right(root: Path, tmp_path: Path) -> None
 
 
 def test_every_role_that_preflight_validates_exists(root: Path) -> None:
-    task = yaml.safe_load((root / "playbooks/preflight.yml").read_text())[0]["tasks"][0]["always"][0]
+    task = yaml.safe_load((root / "playbooks/preflight.yml").read_text())[1]["tasks"][0]["always"][0]
     arguments = task["broadcast.stack.preflight"]
     named = {role for group in arguments["groups"].values() for role in group["roles"]} | set(arguments["roles"])
     assert named == {path.name for path in (root / "roles").iterdir()} - {"container"}

@@ -68,9 +68,9 @@ class Run:
     @property
     def report(self) -> list[str]:
         """Lines of preflight's message, without the copy that the callback prints of a result."""
-        text = self.output.partition("[ERROR]: Task failed: Action failed: Preflight found")[2].partition("\nOrigin:")[
-            0
-        ]
+        begin = r"\[ERROR\]: Task failed: Action failed: (?:Preflight found|The run was started with)"
+        told = re.split(begin, self.output)
+        text = told[1].partition("\nOrigin:")[0] if len(told) > 1 else ""
         return [line[2:] for line in text.splitlines() if line.startswith("- ")]
 
 
