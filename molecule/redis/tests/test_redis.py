@@ -13,6 +13,8 @@ PASSWORDS = {
 }
 BROKER, CACHE = PASSWORDS
 INSTANCES = pytest.mark.parametrize("instance", PASSWORDS)
+HEALTH = "--user health --pass none --no-auth-warning"
+ACL = f"/opt/shop/containers/{BROKER}/secrets/users.acl"
 
 
 class Client:
@@ -23,6 +25,18 @@ class Client:
 
     def anonymous(self, instance: str, *command: str) -> str:
         return self._run(f"docker exec {instance} redis-cli {shlex.join(command)}")
+
+    def health(self, instance: str, *command: str) -> str:
+        return self._run(f"docker exec {instance} redis-cli {HEALTH} {shlex.join(command)}")
+
+    def wait(self, instance: str) -> None:
+        ping = f"docker exec {instance} redis-cli {HEALTH} -e PING"
+        self.host.run_expect([0], f"timeout 60 sh -c 'until {ping}; do sleep 1; done'")
+
+    def app_lines(self, instance: str, *lines: str) -> str:
+        """Commands one after the other in one connection, as a transaction needs it."""
+        call = self.app_shell(instance, "").replace("docker exec", "docker exec -i", 1)
+        return self._run(f"printf '%s\\n' {shlex.join(lines)} | {call}")
 
     def app(self, instance: str, *command: str) -> str:
         return self._run(self.app_shell(instance, shlex.join(command)))
@@ -69,9 +83,18 @@ def test_application_receives_what_is_published(host, redis: Client, instance: s
 
 @INSTANCES
 def test_nobody_without_a_password_may_do_more_than_ping(redis: Client, instance: str) -> None:
-    assert redis.anonymous(instance, "PING") == "PONG"
+    assert redis.health(instance, "PING") == "PONG"
+    assert redis.anonymous(instance, "PING").startswith("NOAUTH")
     for command in (["GET", "greeting"], ["SET", "a", "b"], ["INFO"], ["PUBLISH", "news", "x"], ["CONFIG", "GET", "*"]):
-        assert redis.anonymous(instance, *command).startswith("NOPERM"), command
+        assert redis.health(instance, *command).startswith("NOPERM"), command
+        assert redis.anonymous(instance, *command).startswith("NOAUTH"), command
+
+
+@INSTANCES
+@pytest.mark.parametrize("password", ["", "none", "default"])
+def test_nobody_is_the_user_as_whom_the_server_replays_its_file(redis: Client, instance: str, password: str) -> None:
+    for login in (["default", password], [password]):
+        assert redis.anonymous(instance, "AUTH", *login).startswith("WRONGPASS"), login
 
 
 def test_password_of_one_instance_does_not_open_the_other(redis: Client) -> None:
@@ -123,28 +146,100 @@ def test_full_broker_refuses_writes_and_loses_nothing(redis: Client) -> None:
         redis.app(BROKER, "EVAL", sweep, "0")
 
 
-def test_broker_keeps_its_data_when_it_is_killed(host, redis: Client) -> None:
-    redis.app(BROKER, "SET", "kept", "yes")
-    # Written to the file at once, synchronised every second.
-    host.check_output("sleep 2 && docker kill %s && docker start %s", BROKER, BROKER)
+# One of each kind in which the append-only file holds writes; only the first is not a transaction there.
+WRITES = {
+    "plain": ["SET {key}:plain 1"],
+    "transaction": ["MULTI", "ZADD {key}:index 1 tag", "HSET {key}:held tag task", "EXEC"],
+    "script": ["EVAL \"redis.call('SET', KEYS[1], 1) return redis.call('RPUSH', KEYS[2], 1)\" 2 {key}:one {key}:many"],
+    "function": ["FCALL both 2 {key}:left {key}:right"],
+    "other database": ["SELECT 3", "MULTI", "SET {key}:far 1", "SET {key}:farther 1", "EXEC"],
+}
+WRITTEN = ["plain", "index", "held", "one", "many", "left", "right"], ["far", "farther"]
+LIBRARY = """#!lua name=pair
+redis.register_function('both', function(keys) for _, key in ipairs(keys) do redis.call('SET', key, 1) end end)"""
+
+
+def write_all_kinds(redis: Client, key: str) -> None:
+    assert redis.app(BROKER, "FUNCTION", "LOAD", "REPLACE", LIBRARY) == "pair"
+    for kind, lines in WRITES.items():
+        answers = redis.app_lines(BROKER, *(line.format(key=key) for line in lines))
+        assert "ERR" not in answers, (kind, answers)
+
+
+def lost(redis: Client, key: str) -> list[str]:
+    """What was written and is not there any more."""
+    return [
+        name
+        for database, names in zip(("0", "3"), WRITTEN, strict=True)
+        for name in names
+        if redis.app(BROKER, "-n", database, "EXISTS", f"{key}:{name}") != "1"
+    ]
+
+
+@pytest.mark.parametrize("end", ["stop", "kill", "kill again"])
+def test_broker_keeps_all_that_was_written_when_it_ends(host, redis: Client, end: str) -> None:
+    key = end.replace(" ", "-")
+    write_all_kinds(redis, key)
+    assert lost(redis, key) == []
+    # What was answered is in the file when the process dies; only the machine's death takes the last second.
+    for _ in range(2 if end == "kill again" else 1):
+        host.check_output("docker %s %s && docker start %s", end.split()[0], BROKER, BROKER)
+        redis.wait(BROKER)
+    assert lost(redis, key) == []
+    assert "1" in redis.app(BROKER, "FCALL", "both", "1", f"{key}:again") + redis.app(BROKER, "GET", f"{key}:again")
+
+
+def test_broker_keeps_what_the_machine_wrote_before_it_lost_power(host, redis: Client) -> None:
+    """The file then ends in the middle of a command."""
+    write_all_kinds(redis, "power")
+    redis.app_lines(BROKER, "MULTI", "SET power:cut 1", "SET power:off 1", "EXEC")
+    host.check_output("docker kill %s", BROKER)
+    data = host.check_output("docker volume inspect -f '{{.Mountpoint}}' %s", BROKER)
+    host.check_output(f"truncate --size=-9 $(ls -t {data}/appendonlydir/*.incr.aof | head -1)")
+    host.check_output("docker start %s", BROKER)
+    redis.wait(BROKER)
+    assert lost(redis, "power") == []
+    # All or nothing of a transaction.
+    assert redis.app(BROKER, "EXISTS", "power:cut", "power:off") == "0"
+    assert redis.app(BROKER, "SET", "power:on", "1") == "OK"
+
+
+def test_broker_of_the_version_before_loses_nothing_when_it_is_replaced(host, redis: Client, converge) -> None:
+    """Its file, and what earlier restarts had forgotten from it, is replayed with the rights of this version."""
+    now = host.file(ACL).content_string
+    before = now.replace("user default off resetpass allkeys allchannels +@all", "user default on nopass -@all +ping")
+    assert before != now
+    # Written in place: a running container keeps the file that it was started with.
+    host.run_expect([0], "printf %s %s > %s", "%s", before, ACL)
+    host.check_output("docker restart %s", BROKER)
     host.run_expect([0], f"timeout 60 sh -c 'until docker exec {BROKER} redis-cli -e PING; do sleep 1; done'")
-    assert redis.app(BROKER, "GET", "kept") == "yes"
+    write_all_kinds(redis, "forgotten")
+    host.check_output("docker restart %s", BROKER)
+    host.run_expect([0], f"timeout 60 sh -c 'until docker exec {BROKER} redis-cli -e PING; do sleep 1; done'")
+    assert lost(redis, "forgotten"), "this is no server of the version before"
+    write_all_kinds(redis, "held")
+    identity = host.check_output("docker inspect -f '{{.Id}}' %s", BROKER)
+    result = converge()
+    assert result.returncode == 0, result.stdout
+    assert host.check_output("docker inspect -f '{{.Id}}' %s", BROKER) != identity
+    assert host.file(ACL).content_string == now
+    assert lost(redis, "held") == lost(redis, "forgotten") == []
 
 
 def test_cache_forgets_when_it_is_restarted(host, redis: Client) -> None:
     redis.app(CACHE, "SET", "kept", "no")
     host.check_output("docker restart %s", CACHE)
-    host.run_expect([0], f"timeout 60 sh -c 'until docker exec {CACHE} redis-cli -e PING; do sleep 1; done'")
+    redis.wait(CACHE)
     assert redis.app(CACHE, "GET", "kept") == ""
 
 
 def test_changed_setting_replaces_the_container_and_keeps_its_data(host, redis: Client, converge) -> None:
     before = host.check_output("docker inspect -f '{{.Id}}' %s", BROKER)
-    redis.app(BROKER, "SET", "kept", "still")
+    write_all_kinds(redis, "replaced")
     result = converge(scenario_broker={"maxmemory": "9mb"})
     assert result.returncode == 0, result.stdout
     assert host.check_output("docker inspect -f '{{.Id}}' %s", BROKER) != before
-    assert redis.app(BROKER, "GET", "kept") == "still"
+    assert lost(redis, "replaced") == []
     assert "maxmemory:9437184" in redis.app(BROKER, "INFO", "memory")
 
 
