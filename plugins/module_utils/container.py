@@ -331,6 +331,16 @@ def with_own_access(volume: str, spec: dict, user_override: str) -> str:
     return "%s:%s:%s" % (name, target, ",".join([*options, "nocopy"]))
 
 
+def with_sizes(tmpfs: list[str], memory: str) -> list[str]:
+    """Memory file systems, each with a size: those without one share half of the container's memory.
+
+    Whoever fills one is told that it is full. Without a size the kernel kills the container's process.
+    """
+    open_ended = [text for text in tmpfs if not re.search(r"[:,]size=", text)]
+    size = human_to_bytes(str(memory).upper().rstrip("B") + "B") // 2 // max(len(open_ended), 1)
+    return [text + (",size=%d" if ":" in text else ":size=%d") % size if text in open_ended else text for text in tmpfs]
+
+
 def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
     """Options of docker_container: the policy, then the specification, then the mounts of the rendered directories."""
     spec = normalise(spec)
@@ -346,6 +356,8 @@ def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
     # Without cpus, and not with 0, which the module hands on.
     if not result.get("cpus"):
         result.pop("cpus", None)
+    if result.get("tmpfs"):
+        result["tmpfs"] = with_sizes(result["tmpfs"], result["memory"])
     # Without a swap limit of its own a container may swap twice its memory.
     result.setdefault("memory_swap", result["memory"])
     return result

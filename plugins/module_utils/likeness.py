@@ -10,6 +10,7 @@ KEPT = (
     "CapDrop",
     "CpuPeriod",
     "CpuQuota",
+    "CpuShares",
     "Dns",
     "ExtraHosts",
     "GroupAdd",

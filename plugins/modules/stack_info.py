@@ -311,6 +311,11 @@ def container_state(entry, detail):
     host = detail.get("HostConfig", {})
     state = detail.get("State", {})
     networks = detail.get("NetworkSettings", {}).get("Networks") or {}
+    published = {port["PublicPort"] for port in entry.get("Ports") or [] if port.get("PublicPort")}
+    if entry["State"] in ("running", "restarting"):
+        # The Engine lists no ports of a container that it is about to start again, which takes them at every attempt.
+        bindings = [row for rows in (host.get("PortBindings") or {}).values() for row in rows or []]
+        published |= {int(row["HostPort"]) for row in bindings if row.get("HostPort")}
     return {
         "id": entry["Id"],
         "image": entry["Image"],
@@ -325,7 +330,7 @@ def container_state(entry, detail):
         "status": entry["State"],
         "health": (state.get("Health") or {}).get("Status", ""),
         "networks": {name: value.get("IPAddress", "") for name, value in networks.items()},
-        "published": sorted({port["PublicPort"] for port in entry.get("Ports") or [] if port.get("PublicPort")}),
+        "published": sorted(published),
         "memory": host.get("Memory", 0),
         "nano_cpus": host.get("NanoCpus", 0),
         "pids_limit": host.get("PidsLimit") or 0,

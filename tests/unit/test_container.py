@@ -496,3 +496,20 @@ def test_an_image_is_the_same_in_every_spelling(written, found):
     observation["containers"] = {}
     (change,) = container.plan([{**SPEC, "image": written}], observation, POLICY, SETTINGS)
     assert change["image"] == change["arguments"]["image"] == found
+
+
+@pytest.mark.parametrize(
+    ("tmpfs", "sized"),
+    [
+        (["/tmp"], ["/tmp:size=134217728"]),
+        (["/tmp:mode=1777"], ["/tmp:mode=1777,size=134217728"]),
+        (["/tmp", "/cache:uid=3"], ["/tmp:size=67108864", "/cache:uid=3,size=67108864"]),
+        (
+            ["/tmp", "/cache:mode=1777,size=8m", "/x:size=1m"],
+            ["/tmp:size=134217728", "/cache:mode=1777,size=8m", "/x:size=1m"],
+        ),
+    ],
+)
+def test_memory_file_systems_without_a_size_share_half_of_the_memory(tmpfs, sized):
+    spec = {**SPEC, "tmpfs": tmpfs, "memory": "256m"}
+    assert container.arguments(spec, POLICY, "/opt/shop", "")["tmpfs"] == sized

@@ -105,6 +105,17 @@ def test_a_running_command_may_finish_when_the_container_stops(timer, program):
     assert program.with_name("ended").exists()
 
 
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_a_timer_that_ended_begins_its_interval_anew(timer, end):
+    """It remembers nothing: the first run is at once, however long ago the last one was."""
+    settings = {"command": python("print('ran')"), "every": 600}
+    first = timer(**settings)
+    first.wait("done")
+    first.process.send_signal(end)
+    first.process.wait(SECONDS)
+    assert timer(**settings).wait("done")
+
+
 def test_a_schedule_waits_for_its_next_time(program, monkeypatch):
     monkeypatch.syspath_prepend(str(program.parent))
     import runpy

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
 import pytest
 from ansible.inventory.manager import InventoryManager
+from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible.vars.hostvars import HostVars
@@ -124,6 +126,29 @@ def test_every_container_keeps_the_policy(environment, role):
         assert options["healthcheck"]["test"]
         assert "privileged" not in options
         assert not [volume for volume in options["volumes"] if "docker.sock" in volume]
+
+
+def test_data_services_come_before_web_and_web_before_workers():
+    """When processors are short: weights, of which Docker's own is 1024."""
+    data, serving, background = (
+        ("postgres", "redis", "gateway"),
+        ("nginx_tls", "django_web"),
+        ("celery_worker", "backups"),
+    )
+    wished = {**dict.fromkeys(data, 2048), **dict.fromkeys(serving, 1024), **dict.fromkeys(background, 512)}
+    for role, expressions in SPECIFICATIONS.items():
+        for spec in templated("prod", role, expressions):
+            assert arguments(spec).get("cpu_shares", 1024) == wished[role], spec["name"]
+
+
+@pytest.mark.parametrize(("environment", "role"), LONG_LIVED)
+def test_every_memory_file_system_has_a_size_below_the_limit(environment, role):
+    """What fills one is told that it is full; without a size the kernel kills the container."""
+    specs = templated(environment, role, SPECIFICATIONS[role]) + templated(environment, role, ONE_OFF.get(role, "[]"))
+    for options in map(arguments, specs):
+        sizes = [re.search("[:,]size=([^,]+)", text) for text in options.get("tmpfs") or []]
+        total = sum(human_to_bytes(size.group(1).upper()) for size in sizes)
+        assert total <= human_to_bytes(str(options["memory"]).upper()) / 2, options["name"]
 
 
 @pytest.mark.parametrize(("environment", "role"), LONG_LIVED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils import image_references
+from ansible_collections.broadcast.stack.plugins.module_utils import image_references, preflight
 from ansible_collections.broadcast.stack.plugins.modules import stack_info
 
 
@@ -128,3 +128,18 @@ def test_images_are_listed_by_tag_and_by_digest():
     assert image_references.listed({"RepoTags": None, "RepoDigests": ["docker.io/shop@sha256:ab"]}) == [
         "shop@sha256:ab"
     ]
+
+
+def test_a_container_that_is_started_again_and_again_has_its_ports():
+    """While it waits for the next attempt the Engine lists none, but another look may see it listen."""
+    labels = {"broadcast.stack.name": "shop", "broadcast.stack.role": "nginx_tls"}
+    entry = {"Id": "1", "Image": "i", "ImageID": "2", "Labels": labels, "State": "restarting", "Ports": []}
+    bindings = {"8080/tcp": [{"HostIp": "", "HostPort": "80"}], "9/tcp": None, "8443/tcp": [{"HostPort": "443"}]}
+    detail = {"HostConfig": {"PortBindings": bindings}, "State": {"Status": "restarting"}}
+    state = stack_info.container_state(entry, detail)
+    assert state["published"] == [80, 443]
+    seen = {"containers": {"shop-nginx": state}, "host": {"listening": [{"address": "0.0.0.0", "port": 80}]}}
+    assert preflight.port_problems(preflight.parsed_ports(["80:8080"], "p"), seen, "shop") == []
+    # One that was stopped has left them to whoever wants them.
+    stopped = {"shop-nginx": stack_info.container_state({**entry, "State": "exited"}, detail)}
+    assert preflight.port_problems(preflight.parsed_ports(["80:8080"], "p"), {**seen, "containers": stopped}, "shop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import yaml
 BROKER, PASSWORD = "shop-redis-broker", "canary-redis-broker-29c6"
 SECRETS = (PASSWORD, "canary-django-key-5a1f0c7e93d24b68")
 DEFAULT, EXPORTS, BEAT = "shop-worker-default", "shop-worker-exports", "shop-beat"
+# A periodic task of the application, and the seconds between two of it.
+ROUND, INTERVAL = "round by default in north", 40
 
 
 class Orders:
@@ -30,6 +33,20 @@ class Orders:
     def redis(self, *command: str) -> list[str]:
         cli = f"docker exec -e REDISCLI_AUTH={PASSWORD} {BROKER} redis-cli --user app {shlex.join(command)}"
         return self.host.check_output(cli).splitlines()
+
+    def python(self, text: str) -> None:
+        """Run a line of Python in the application."""
+        self.host.check_output("docker exec %s python -c %s", DEFAULT, f"from orders.tasks import *; {text}")
+
+    def consume(self, queue: str, seconds: int) -> str:
+        """Let a further worker consume a queue that no pool has, and end it as a stopping container does; its log."""
+        worker = ["celery", "-A", "orders", "worker", "-l", "INFO", "-Q", queue, "-n", f"{queue}@%h", "-P", "solo"]
+        return self.host.run(f"docker exec {DEFAULT} timeout {seconds} {shlex.join(worker)} 2>&1").stdout
+
+    def held(self, key: str) -> set[str]:
+        """Names of a key's tasks that workers have fetched and not acknowledged; those that ran into it are done."""
+        messages = "\n".join(self.redis("HVALS", "unacked"))
+        return set(re.findall(rf"\('{key}', '([^']+)'\)", messages)) - set(self.trace(key))
 
     def trace(self, name: str) -> list[str]:
         return [line for line in self.redis("LRANGE", f"trace:{name}", "0", "-1") if line]
@@ -90,6 +107,66 @@ def test_periodic_task_runs_once_per_turn_and_there_is_one_beat(host, orders: Or
     assert (ticks[-1] - ticks[0]) / (len(ticks) - 1) > 1.4
 
 
+def test_beat_remembers_when_it_sent_what_however_it_ends(host, orders: Orders, converge) -> None:
+    """Beat lives shorter than the interval each time; without a memory it would begin the interval anew."""
+    orders.wait_for("confirmed", ROUND, seconds=90)
+    orders.redis("DEL", "trace:confirmed")
+    for end in ("docker restart %s", "docker kill %s && docker start %s"):
+        time.sleep(8)
+        host.check_output(end, *[BEAT] * end.count("%s"))
+    identity = inspect(host, BEAT, ".Id")
+    assert converge(celery_worker_beat_memory="250m").returncode == 0
+    assert inspect(host, BEAT, ".Id") != identity
+    ended = time.monotonic()
+    orders.wait_for("confirmed", ROUND, seconds=INTERVAL)
+    assert time.monotonic() - ended < INTERVAL
+
+
+def test_beat_that_finds_a_damaged_memory_begins_its_intervals_anew(host, orders: Orders) -> None:
+    host.check_output("docker stop %s", BEAT)
+    memory = host.check_output("docker volume inspect -f '{{.Mountpoint}}' %s", BEAT)
+    host.check_output("for file in %s/celerybeat-schedule*; do echo damaged > $file; done", memory)
+    host.check_output("docker start %s", BEAT)
+    wait(lambda: len(orders.trace("ticks")) > 2, 60, "periodic tasks are sent")
+
+
+@pytest.mark.parametrize("end", ["stop", "kill", "replace"])
+def test_files_of_a_volume_survive_the_container(host, converge, pools, end: str) -> None:
+    host.check_output("docker exec %s sh -c 'echo kept > /srv/files/%s'", EXPORTS, end)
+    if end == "replace":
+        identity = inspect(host, EXPORTS, ".Id")
+        changed = {**pools, "exports": {**pools["exports"], "env": {"ORDERS_REGION": "west"}}}
+        assert converge(celery_worker_pools=changed).returncode == 0
+        assert inspect(host, EXPORTS, ".Id") != identity
+    else:
+        host.check_output("docker %s %s && docker start %s", end, EXPORTS, EXPORTS)
+    assert host.check_output("docker exec %s cat /srv/files/%s", EXPORTS, end) == "kept"
+
+
+@pytest.mark.parametrize("container", [DEFAULT, BEAT])
+def test_full_tmp_is_told_and_kills_nobody(host, orders: Orders, container: str) -> None:
+    started = inspect(host, container, ".State.StartedAt")
+    result = host.run("docker exec %s dd if=/dev/zero of=/tmp/full bs=1M count=700", container)
+    assert "No space left on device" in result.stderr
+    orders.send("confirm", container)
+    orders.wait_for("confirmed", f"{container} by default in north")
+    host.check_output("docker exec %s rm /tmp/full", container)
+    assert inspect(host, container, ".State.StartedAt") == started
+    assert inspect(host, container, ".State.OOMKilled") == "false"
+
+
+def test_purged_queue_is_empty_and_what_a_worker_holds_stays(host, orders: Orders) -> None:
+    """The documented command, in a container like the one in which it is run."""
+    orders.send("export", "h-1", 10)
+    orders.wait_for("exports", "h-1 started by exports")
+    for number in range(3):
+        orders.send("export", f"w-{number}", 0)
+    purge = "docker exec %s celery -A orders purge --force -Q celery,exports"
+    assert "Purged 3 messages" in host.check_output(purge, DEFAULT)
+    orders.wait_for("exports", "h-1 finished")
+    assert not [line for line in orders.trace("exports") if line.startswith("w-")]
+
+
 def test_health_check_starts_nothing_but_a_shell(host) -> None:
     test = json.loads(inspect(host, DEFAULT, "json .Config.Healthcheck.Test"))
     assert test[0] == "CMD-SHELL"
@@ -141,6 +218,64 @@ def test_task_of_a_killed_worker_is_delivered_again(host, orders: Orders) -> Non
     host.check_output("docker start %s", EXPORTS)
     trace = orders.wait_for("exports", "k-1 finished", seconds=300)
     assert trace.count("k-1 started by exports") == 2
+
+
+# In every state that a broker knows: waiting in a queue, given back by a worker that stopped, fetched ahead, waiting
+# for their time, to be tried again, running and acknowledged late, part of a chord and its end.
+QUEUED = {"queued 0", "queued 1", "queued 2"}
+GIVEN_BACK = {"given back 0", "given back 1"}
+HELD = {"prefetched 0", "prefetched 1", "countdown", "retried", "late"}
+CHORD = {"part 1", "part 2", "part 3", "chord"}
+ROOT = f"/opt/shop/containers/{BROKER}"
+
+
+def restart(host, _play: Callable, _scenario: Path) -> None:
+    host.check_output("docker restart %s", BROKER)
+
+
+def kill(host, _play: Callable, _scenario: Path) -> None:
+    host.check_output("docker kill %s && docker start %s", BROKER, BROKER)
+
+
+def replace(host, play: Callable, scenario: Path) -> None:
+    identity = inspect(host, BROKER, ".Id")
+    result = play(scenario / "broker.yml")
+    assert result.returncode == 0, result.stdout
+    assert inspect(host, BROKER, ".Id") != identity
+
+
+def be_of_the_version_before(host) -> None:
+    """Whose user default had no rights: what it wrote is read by this version's."""
+    acl = f"{ROOT}/secrets/users.acl"
+    now = host.file(acl).content_string
+    before = now.replace("user default off resetpass allkeys allchannels +@all", "user default on nopass -@all +ping")
+    assert before != now
+    host.check_output("printf %%s %s > %s", before, acl)
+    host.check_output("echo protected-mode no >> %s/config/redis.conf", ROOT)
+    host.check_output("docker restart %s", BROKER)
+
+
+@pytest.mark.parametrize("end", [restart, kill, replace], ids=lambda end: end.__name__)
+def test_no_task_is_lost_when_its_broker_ends(host, orders: Orders, play, scenario: Path, end: Callable) -> None:
+    if end is replace:
+        be_of_the_version_before(host)
+    for container in (DEFAULT, EXPORTS):
+        wait(lambda container=container: health(host, container) == "healthy", 120, f"{container} is healthy")
+    key = end.__name__
+    orders.redis("DEL", f"trace:{key}", f"gate:{key}", "given", "exports")
+    orders.python(f"send_given({key!r})")
+    assert "received" in orders.consume("given", 10)
+    orders.python(f"send_all({key!r})")
+    orders.wait_for(key, "part 1", "part 2 began", "part 3 began", "retried began", "late began")
+    wait(lambda: orders.held(key) == HELD, 30, "all are held by workers")
+    assert orders.redis("LLEN", "exports") == [str(len(QUEUED))]
+    assert orders.redis("LLEN", "given") == [str(len(GIVEN_BACK))]
+    end(host, play, scenario)
+    orders.python(f"store().set('gate:{key}', 1)")
+    # What workers held comes back after the broker's visibility timeout.
+    orders.wait_for(key, *QUEUED, *HELD, *CHORD, seconds=180)
+    assert "received" in orders.consume("given", 10)
+    assert set(orders.trace(key)) >= GIVEN_BACK
 
 
 def test_worker_without_its_broker_becomes_unhealthy_and_recovers(host, orders: Orders) -> None:

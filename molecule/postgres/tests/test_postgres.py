@@ -165,11 +165,47 @@ def test_data_survives_another_container_and_the_port_is_published_on_request(
     assert result.returncode == 0, result.stdout
 
 
-def test_database_answers_again_after_it_was_killed(host, psql: Client, notes: str) -> None:
-    psql.rows("shop_app", f"INSERT INTO {notes} (text) VALUES ('committed')")
-    host.check_output("docker kill %s && docker start %s", NAME, NAME)
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_database_has_what_was_committed_when_it_ends_and_starts_again(
+    host, psql: Client, notes: str, end: str
+) -> None:
+    """The log is replayed without anybody's rights: row level security and triggers of the owner change nothing."""
+    rules = [
+        f"ALTER TABLE {notes} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+        f"CREATE POLICY own ON {notes} USING (text <> 'hidden')",
+        f"CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;"
+        f"CREATE TRIGGER refuse BEFORE DELETE ON {notes} EXECUTE FUNCTION refuse()",
+    ]
+    psql.rows("shop_app", f"INSERT INTO {notes} (text) VALUES ('committed'), ('hidden')")
+    for rule in rules:
+        psql.rows("shop_owner", rule)
+    host.check_output("docker %s %s && docker start %s", end, NAME, NAME)
     psql.wait()
     assert psql.rows("shop_app", f"SELECT text FROM {notes}") == ["committed"]
+    assert psql.show(f"SELECT count(*) FROM {notes}") == "2"
+    psql.rows("shop_owner", f"DROP TRIGGER refuse ON {notes}; DROP FUNCTION refuse()")
+
+
+def test_commit_waits_until_it_is_on_the_disk(psql: Client) -> None:
+    """As the application's own sessions have it: what was committed survives a loss of power."""
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        assert psql.rows("shop_app", f"SHOW {setting}") == ["on"]
+
+
+def test_what_the_owner_sets_for_the_application_does_not_keep_the_role_from_its_work(
+    host, psql: Client, converge
+) -> None:
+    settings = {"default_transaction_read_only": "on", "statement_timeout": "'1ms'", "search_path": "nowhere"}
+    for name, value in settings.items():
+        sql = f"SET default_transaction_read_only = off; ALTER DATABASE shop SET {name} = {value}"
+        host.check_output("docker exec -e PGOPTIONS='-c statement_timeout=0' %s psql -q -d shop -c %s", NAME, sql)
+    try:
+        result = converge(postgres_application_password="another")
+        assert result.returncode == 0, result.stdout
+        assert psql("shop_app", "SHOW fsync", password="another").rc == 0
+    finally:
+        host.check_output("docker exec %s psql -q -d postgres -c %s", NAME, "ALTER DATABASE shop RESET ALL")
+        assert converge().returncode == 0
 
 
 def test_initial_sql_is_applied_once_and_more_of_it_later(psql: Client, converge) -> None:

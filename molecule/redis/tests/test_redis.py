@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -209,8 +210,7 @@ def test_broker_of_the_version_before_loses_nothing_when_it_is_replaced(host, re
     now = host.file(ACL).content_string
     before = now.replace("user default off resetpass allkeys allchannels +@all", "user default on nopass -@all +ping")
     assert before != now
-    # Written in place: a running container keeps the file that it was started with.
-    host.run_expect([0], "printf %s %s > %s", "%s", before, ACL)
+    host.check_output("printf %%s %s > %s", before, ACL)
     host.check_output("docker restart %s", BROKER)
     host.run_expect([0], f"timeout 60 sh -c 'until docker exec {BROKER} redis-cli -e PING; do sleep 1; done'")
     write_all_kinds(redis, "forgotten")
@@ -226,9 +226,53 @@ def test_broker_of_the_version_before_loses_nothing_when_it_is_replaced(host, re
     assert lost(redis, "held") == lost(redis, "forgotten") == []
 
 
-def test_cache_forgets_when_it_is_restarted(host, redis: Client) -> None:
+def documented(heading: str) -> str:
+    """The script of a part of docs/operations.md, whose stack has the scenario's name."""
+    part = (Path(__file__).parents[3] / "docs/operations.md").read_text().partition(f"### {heading}\n")[2]
+    block = part.partition("```bash\n")[2].partition("```")[0]
+    assert block, heading
+    return block
+
+
+def test_file_that_is_damaged_is_mended_by_the_documented_commands(host, redis: Client) -> None:
+    write_all_kinds(redis, "sound")
+    host.check_output("docker stop %s", BROKER)
+    data = host.check_output("docker volume inspect -f '{{.Mountpoint}}' %s", BROKER)
+    host.check_output(f"printf '*3\\r\\n$9\\r\\nnonsense' >> $(ls -t {data}/appendonlydir/*.incr.aof | head -1)")
+    host.check_output(f"printf '%01000d' 0 >> $(ls -t {data}/appendonlydir/*.incr.aof | head -1)")
+    host.check_output("docker start %s", BROKER)
+    until = f"until docker logs --since 1m {BROKER} 2>&1 | grep -q 'Bad file format'; do sleep 1; done"
+    host.run_expect([0], f"timeout 60 sh -c {shlex.quote(until)}")
+    host.check_output("sh -ec %s", documented("Mend the file of an instance"))
+    redis.wait(BROKER)
+    assert lost(redis, "sound") == []
+    assert redis.app(BROKER, "SET", "mended", "1") == "OK"
+
+
+def test_instance_begins_empty_after_the_documented_commands(host, redis: Client) -> None:
+    write_all_kinds(redis, "unwanted")
+    host.check_output("sh -ec %s", documented("Empty an instance"))
+    redis.wait(BROKER)
+    assert redis.app(BROKER, "DBSIZE") == "0"
+    host.check_output("docker restart %s", BROKER)
+    redis.wait(BROKER)
+    assert redis.app(BROKER, "DBSIZE") == "0"
+    write_all_kinds(redis, "wanted")
+
+
+def test_full_directory_of_the_cache_is_told_and_kills_nobody(host, redis: Client) -> None:
+    started = host.check_output("docker inspect -f '{{.State.StartedAt}}' %s", CACHE)
+    result = host.run("docker exec %s dd if=/dev/zero of=/var/lib/redis/full bs=1M count=700", CACHE)
+    assert "No space left on device" in result.stderr
+    assert redis.app(CACHE, "SET", "alive", "1") == "OK"
+    host.check_output("docker exec %s rm /var/lib/redis/full", CACHE)
+    assert host.check_output("docker inspect -f '{{.State.StartedAt}}' %s", CACHE) == started
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_cache_forgets_when_it_ends_and_serves_again(host, redis: Client, end: str) -> None:
     redis.app(CACHE, "SET", "kept", "no")
-    host.check_output("docker restart %s", CACHE)
+    host.check_output("docker %s %s && docker start %s", end, CACHE, CACHE)
     redis.wait(CACHE)
     assert redis.app(CACHE, "GET", "kept") == ""
 
