@@ -151,6 +151,18 @@ def test_every_memory_file_system_has_a_size_below_the_limit(environment, role):
         assert total <= human_to_bytes(str(options["memory"]).upper()) / 2, options["name"]
 
 
+def test_beat_with_a_command_of_its_own_has_the_health_check_of_the_inventory():
+    check = {"test": ["CMD", "acme", "beat-alive"], "interval": "60s"}
+    given = {"backend_beat_command": ["acme", "beat"], "backend_beat_healthcheck": check}
+    (beat,) = [
+        spec
+        for spec in templated.__wrapped__("staging", "celery_worker", "__celery_worker_containers", **given)
+        if spec["name"] == "broadcast-beat"
+    ]
+    assert beat["command"][:2] == ["acme", "beat"]
+    assert arguments(beat)["healthcheck"] == check
+
+
 @pytest.mark.parametrize(("environment", "role"), LONG_LIVED)
 def test_no_secret_is_in_what_docker_shows(environment, role):
     for spec in templated(environment, role, SPECIFICATIONS[role]):

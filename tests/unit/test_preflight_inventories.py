@@ -311,6 +311,7 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
                         "report": {"command": ["acme", "report"]},
                     },
                     "backend_processes": {"listener": {"command": "acme listen"}},
+                    "backend_beat_healthcheck": {"tset": ["CMD", "true"]},
                     "backend_release_commands": ["python manage.py migrate"],
                     "backend_static_url": "static/",
                     "backend_volumes": {"media": {"path": "srv/media"}, "redis-data": {"path": "/srv/data"}},
@@ -358,6 +359,8 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
                         "broker": {"maxmemory": "plenty", "password": SECRETS["secret_redis_broker"]},
                         "cache": {"maxmemory": "64mb", "password": SECRETS["secret_redis_cache"]},
                     },
+                    "backend_beat_healthcheck": {"retries": 3},
+                    "postgres_settings": {"fsync": "off"},
                 },
             ),
             ["-vvv"],
@@ -460,6 +463,7 @@ MISTAKES = [
     ("runtime", r"backend_periodic_commands.clean.schedule = 61 \* \* \* \* .*: not a time of cron"),
     ("runtime", r"backend_periodic_commands.report .*: has not exactly one of schedule and every"),
     ("runtime", r"backend_processes.listener.command = acme listen .*: wrong type or value; it must be of type list"),
+    ("runtime", r"backend_beat_healthcheck.tset .*: unknown key; did you mean test\?"),
     ("runtime", r"backend_release_commands = python manage.py migrate .*: wrong type; give a list of arguments"),
     ("runtime", r"backend_static_url = static/ .*: not a path between slashes"),
     ("runtime", r"backend_volumes.media.path = srv/media .*: not an absolute path"),
@@ -482,6 +486,8 @@ MISTAKES = [
     ("roles", r"nginx_tls_server_names .*: 192.0.2.1 must be lower-case host names, no addresses"),
     ("roles", r"gateway_services .*: web: target must be address:port"),
     ("roles", r"celery_worker_periodic_commands.Tidy .*: the name may hold lower-case letters, digits and dashes"),
+    ("instances", r"backend_beat_healthcheck .*: test is missing; write for example {test: "),
+    ("instances", r"postgres_settings .*: fsync and full_page_writes stay on, or the database is lost"),
     ("instances", r"redis_instances.broker .*: maxmemory plenty is not a size; write for example 256mb"),
 ]
 

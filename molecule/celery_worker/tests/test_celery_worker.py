@@ -262,16 +262,17 @@ def test_no_task_is_lost_when_its_broker_ends(host, orders: Orders, play, scenar
     for container in (DEFAULT, EXPORTS):
         wait(lambda container=container: health(host, container) == "healthy", 120, f"{container} is healthy")
     key = end.__name__
-    orders.redis("DEL", f"trace:{key}", f"gate:{key}", "given", "exports")
     orders.python(f"send_given({key!r})")
     assert "received" in orders.consume("given", 10)
     orders.python(f"send_all({key!r})")
-    orders.wait_for(key, "part 1", "part 2 began", "part 3 began", "retried began", "late began")
-    wait(lambda: orders.held(key) == HELD, 30, "all are held by workers")
-    assert orders.redis("LLEN", "exports") == [str(len(QUEUED))]
-    assert orders.redis("LLEN", "given") == [str(len(GIVEN_BACK))]
-    end(host, play, scenario)
-    orders.python(f"store().set('gate:{key}', 1)")
+    try:
+        orders.wait_for(key, "part 1", "part 2 began", "part 3 began", "retried began", "late began")
+        wait(lambda: orders.held(key) == HELD, 30, "all are held by workers")
+        assert orders.redis("LLEN", "exports") == [str(len(QUEUED))]
+        assert orders.redis("LLEN", "given") == [str(len(GIVEN_BACK))]
+        end(host, play, scenario)
+    finally:
+        orders.python(f"store().set('gate:{key}', 1)")
     # What workers held comes back after the broker's visibility timeout.
     orders.wait_for(key, *QUEUED, *HELD, *CHORD, seconds=180)
     assert "received" in orders.consume("given", 10)
