@@ -179,6 +179,7 @@ def test_secrets_and_hardening(host) -> None:
         assert not [secret for secret in SECRETS if secret in seen]
         assert inspect(host, container, ".HostConfig.ReadonlyRootfs") == "true"
         assert inspect(host, container, ".Config.User") == "10003:10003"
+        assert inspect(host, container, ".HostConfig.CpuShares") == "512"
     processes = host.check_output("ps axww")
     assert not [secret for secret in SECRETS if secret in processes]
     # 256 MiB and 128 MiB for each process by default; what the pool says counts more.

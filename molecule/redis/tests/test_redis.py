@@ -301,6 +301,7 @@ def test_limits_follow_from_the_memory_for_data(host, instance: str) -> None:
     # Twice the data for rewriting the append-only file, a quarter more without one, and 64 MiB for the server.
     expected = {BROKER: 64 + 18, CACHE: 64 + 10}
     assert limits["Memory"] == expected[instance] * 2**20
+    assert limits["CpuShares"] == 2048
     assert limits["ReadonlyRootfs"]
     assert not limits["CapAdd"]
 
