@@ -19,7 +19,7 @@ MINIMUM_API_VERSION = (1, 41)
 # Variables that roles register on hosts; inventories do not set them.
 RUNTIME_VARIABLES = frozenset(
     {"container_observation", "container_run_result", "stack_lock", "stack_plan", "stack_preflight"}
-    | {"stack_release", "stack_role_plans"}
+    | {"stack_release", "stack_release_back", "stack_release_failure", "stack_release_started", "stack_role_plans"}
 )
 # Groups whose hosts can stand in for each other.
 SPARE_GROUPS = ("web", "worker", "edge")

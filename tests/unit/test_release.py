@@ -291,3 +291,34 @@ def test_hosts_that_do_not_know_the_live_release_learn_it():
 )
 def test_a_release_is_made_as_a_whole(run_tags, skip_tags, whole):
     assert (release.tags_problem(run_tags, skip_tags) == "") is whole
+
+
+@pytest.mark.parametrize(
+    ("told", "absent", "expected"),
+    [
+        ({"a": None, "b": None}, [], []),
+        ({"a": "no space left", "b": "failed on another host"}, [], ["a: no space left"]),
+        ({"a": "failed on another host", "b": None}, [], ["b: could not be reached any more"]),
+        ({"a": "failed on another host", "b": None, "c": None}, ["c"], ["b: could not be reached any more"]),
+        ({"a": None, "b": "sick"}, [], ["b: sick", "a: could not be reached any more"]),
+    ],
+)
+def test_the_cause_of_a_failure_is_told_by_host(told, absent, expected):
+    assert release.failures(told, absent) == expected
+
+
+def test_edges_that_were_not_seen_to_go_back_are_astray_once_the_switch_may_have_begun():
+    assert release.astray(["one", "two"], ["one"], True) == ["two"]
+    assert release.astray(["one", "two"], ["one"], True, absent=["two"]) == []
+    assert release.astray(["one", "two"], [], False) == []
+
+
+def test_what_is_said_after_a_failure_is_what_was_seen():
+    decision = {"due": True, "previous": {"number": 9}, "number": 10}
+    well = release.undone(decision, ["a: sick."], ["one", "two"], [])
+    assert well == "The release failed; release 9 serves on all hosts as before. a: sick."
+    lost = release.undone(decision, ["two: could not be reached any more"], ["one"], ["two"])
+    assert "Release 9 serves again at one. two could not be told and may serve release 10" in lost
+    assert "on all hosts" not in lost
+    assert lost.endswith("two: could not be reached any more.")
+    assert "nothing that serves was stopped" in release.undone({**decision, "previous": None}, ["a: sick"], [], [])

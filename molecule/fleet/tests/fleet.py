@@ -188,10 +188,10 @@ class Fleet:
         return json.loads(output.splitlines()[-1])
 
     @contextlib.contextmanager
-    def loaded(self, rate: int = RATE, seconds: float = 0) -> Iterator[dict]:
+    def loaded(self, rate: int = RATE, seconds: float = 0, edges: list[str] | None = None) -> Iterator[dict]:
         """Requests at all edges while the block runs, or so long; then the dictionary says what became of them."""
         authority = str(self.ephemeral / "pki" / "ca.crt")
-        edges = [self.address(host) for host in self.group("edge")]
+        edges = [self.address(host) for host in edges or self.group("edge")]
         with load.loaded(authority, DOMAIN, edges, rate, seconds) as result:
             yield result
 

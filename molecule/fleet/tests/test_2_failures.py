@@ -61,6 +61,79 @@ def test_a_release_that_fails_on_one_host_is_undone_on_all(fleet, site, loaded, 
         fleet.check_serves("sick")
 
 
+@contextlib.contextmanager
+def cut_off(fleet, host: str) -> Iterator[Callable[[], None]]:
+    """The function takes the controller's way to a host, which goes on serving; open connections end at once."""
+    rule = "INPUT -p tcp --dport 22 -j REJECT --reject-with tcp-reset"
+    try:
+        yield lambda: fleet.on(host, f"iptables -I {rule}")
+    finally:
+        fleet.on(host, f"iptables -D {rule} || true")
+
+
+@contextlib.contextmanager
+def without_engine(fleet, host: str) -> Iterator[Callable[[], None]]:
+    """The function kills a host's Engine, whose containers go on (live-restore)."""
+    try:
+        yield lambda: fleet.on(host, "pkill -KILL -x dockerd")
+    finally:
+        fleet.on(host, "pgrep -x dockerd || (rm -f /run/docker.pid; setsid dockerd > /var/log/docker-again.log 2>&1 &)")
+        wait_until(lambda: runs_containers(host), 60)
+
+
+def serves_by_edge(fleet) -> dict[str, list[str]]:
+    """Edge -> the releases that it answers with."""
+    found = {}
+    for edge in fleet.group("edge"):
+        with fleet.loaded(20, 2, edges=[edge]) as result:
+            pass
+        assert result["failed"] == 0, (edge, result)
+        found[edge] = sorted(result["releases"])
+    return found
+
+
+# What is lost at which step: a text of the output, and the group of the host.
+LOSSES = {
+    "way-start": (cut_off, STEPS[4], "web"),
+    "way-switch": (cut_off, "Link | Let the slot serve", "edge"),
+    "engine-start": (without_engine, STEPS[4], "web"),
+    "engine-switch": (without_engine, STEPS[5], "edge"),
+    "way-workers": (cut_off, "broadcast.stack.celery_worker : Check", "edge"),
+    "engine-workers": (without_engine, "broadcast.stack.celery_worker : Check", "worker"),
+}
+# Without FLEET_FULL those two that undo had not survived.
+FIRST_LOSSES = ("way-switch", "engine-start")
+
+
+@pytest.mark.parametrize("loss", LOSSES if FULL else FIRST_LOSSES)
+def test_a_host_that_is_lost_is_told_as_it_is_and_holds_up_no_other(fleet, site, loaded, record, loss):
+    (well,) = fleet.serves()
+    means, marker, group = LOSSES[loss]
+    host, name = fleet.group(group)[-1], f"lost-{loss}-{int(time.time())}"
+    fleet.write(name)
+    with loaded(30) as result:
+        with means(fleet, host) as lose:
+            came, code, output = fleet.interrupted(marker, lambda run: lose())
+            seen = serves_by_edge(fleet)
+            said = " ".join(output[output.rindex("Undone | Fail") :].split())
+        done = site()
+    record(loss=loss, exit_code=code, seen=seen, requests=result["requests"], failed=result["failed"])
+    assert came, output
+    assert code != 0
+    # The cause, by its host.
+    assert re.search(rf"{host}: ", said), said
+    astray = [edge for edge in fleet.group("edge") if re.search(rf"{edge}[^.;]* could not be told", said)]
+    assert astray == ([host] if means is cut_off and group == "edge" else []), said
+    for edge, releases in seen.items():
+        # What was said of an edge is what it answers; of one that could not be told, one of the two.
+        assert releases == [well] or (edge in astray and releases == [name]), (edge, releases, said)
+    assert result["failed"] == 0, json.dumps(result, indent=2)
+    # The same command finishes.
+    assert done.returncode == 0, done.stdout
+    fleet.check_serves(name)
+    fleet.check_records()
+
+
 @needs_full
 @pytest.mark.parametrize(("step", "marker"), STEPS.items())
 def test_a_controller_that_is_killed_leaves_what_the_same_command_finishes(fleet, site, loaded, record, step, marker):
