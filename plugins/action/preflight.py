@@ -36,7 +36,7 @@ except ImportError:
 COLLECTION = pathlib.Path(__file__).resolve().parents[2]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Filled by hand, even where a part of them is a template.
-OWN_SECRETS = ("backend_secrets", "backend_secret_env", "backend_release_secrets")
+OWN_SECRETS = ("backend_secrets", "backend_secret_env", "backend_release_secrets", "backend_release_secret_env")
 UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
 
@@ -215,11 +215,18 @@ class ActionModule(ActionBase):
                 port = host.get(name, options)
                 if str(port).isdigit():
                     ports.append(checks.Port(str(address or ""), int(port), name))
-        for name in options:
+        for name in self.role_options(host):
             for path, text in checks.leaves(host.get(name, options), name):
                 if re.search(r"published_ports\[\d+\]$", path):
-                    ports += checks.parsed_ports([text], path.rpartition("[")[0])
+                    ports += checks.parsed_ports([text], checks.written_as(path.rpartition("[")[0], host.raw))
         return ports
+
+    def role_options(self, host: HostValues) -> dict[str, dict]:
+        """
+        Variables of the roles that the host runs. What containers are to have is counted there alone: the wiring passes
+        it on, so the variable in which a user has written it holds the same a second time.
+        """
+        return {name: option for role in self.roles_of(host) for name, option in self.specs.roles.get(role, {}).items()}
 
     def number(self, host: HostValues, name: str) -> int:
         value = host.get(name, self.specs.stack)
@@ -372,6 +379,8 @@ class ActionModule(ActionBase):
         problems = application.application_problems(values, options, self.specs.entries, secrets)
         if "backend_redis_uses" in values:
             problems += application.redis_reference_problems(host.raw, values["backend_redis_uses"])
+        if application.truthy(host.get("stack_fleet", options)):
+            problems += application.plain_redis_problems(host.raw)
         faulty = {checks.variable_of(problem.subject) for problem in problems}
         problems = [one for one in problems if not checks.passed_on(one.subject, host.raw, faulty)]
         if host.get("nginx_tls_certificate_source", options) == "files":
@@ -472,6 +481,6 @@ class ActionModule(ActionBase):
             problems += checks.network_problems(
                 networks, observation.get("networks", {}), facts.get("routes", []), [address] if address else []
             )
-        limits = sum(checks.memory_limits(host.get(name, options), name) for name in options)
+        limits = sum(checks.memory_limits(host.get(name, options), name) for name in self.role_options(host))
         problems += checks.memory_problems(limits, facts["memory_mb"])
         return problems

@@ -146,6 +146,7 @@ ENVIRONMENTS = (
     *("backend_env", "backend_default_env", "backend_build_env", "backend_release_env"),
     *each((*CONTAINERS, *RELEASES), "*", "env"),
 )
+SECRET_ENVIRONMENTS = ("backend_secret_env", "backend_release_secret_env")
 SECRETS = ("backend_secrets", "backend_default_secrets", "backend_release_secrets")
 FILES = ("backend_files", "backend_secret_files")
 
@@ -215,7 +216,7 @@ RULES = (
     Rule(
         like(r"[A-Za-z_][A-Za-z0-9_]*"),
         "not the name of an environment variable; use letters, digits and underscores, no digit first",
-        each((*ENVIRONMENTS, "backend_secret_env"), "@"),
+        each((*ENVIRONMENTS, *SECRET_ENVIRONMENTS), "@"),
     ),
     Rule(
         lambda value: is_text(value) and not re.search(r"[\r\n\0]", str(value)),
@@ -224,7 +225,7 @@ RULES = (
     ),
     Rule(between(0, 15), "not a database of Redis; give a number from 0 to 15", ("backend_redis_uses.*.database",)),
     # 5. Secrets and files
-    Rule(is_text, "not a text; turn other values into text with the filter to_json", ("backend_secret_env.*",)),
+    Rule(is_text, "not a text; turn other values into text with the filter to_json", each(SECRET_ENVIRONMENTS, "*")),
     Rule(
         like(r"(?!\.)[\w.-]+"),
         "not a name in /run/secrets; use letters, digits, dots, hyphens and underscores, and backend_secret_files for "
@@ -534,6 +535,13 @@ def environment_twice_problems(
     return in_both("backend_env", backend_env, backend_secret_env, "is in backend_secret_env as well", remedy)
 
 
+def release_environment_twice_problems(
+    backend_release_env: t.Mapping[str, t.Any], backend_release_secret_env: t.Mapping[str, t.Any]
+) -> list[Problem]:
+    text, remedy = "is in backend_release_secret_env as well", "keep it there when it is secret, else here"
+    return in_both("backend_release_env", backend_release_env, backend_release_secret_env, text, remedy)
+
+
 def file_twice_problems(
     backend_files: t.Mapping[str, t.Any], backend_secret_files: t.Mapping[str, t.Any]
 ) -> list[Problem]:
@@ -832,6 +840,7 @@ COMBINATIONS = tuple(
         celery_problems,
         debug_problems,
         environment_twice_problems,
+        release_environment_twice_problems,
         file_twice_problems,
         redis_use_problems,
         volume_problems,
@@ -850,7 +859,9 @@ def secret_name_problems(values: t.Mapping[str, t.Any]) -> list[Problem]:
             key = path.rpartition(".")[2]
             # Neither a switch nor the path of a file is secret.
             if SECRET_NAME.search(key) and not re.fullmatch(r"|none|true|false|yes|no|\d|/.*", str(value).lower()):
-                remedy = "move it to backend_secret_env, or to backend_secrets when the application reads %s_FILE" % key
+                part = "release_" if name in (*RELEASES, "backend_release_env") else ""
+                remedy = "move it to backend_%ssecret_env, or to backend_%ssecrets when the application reads %s_FILE"
+                remedy %= (part, part, key)
                 problems.append(Problem(path, "is a secret in the environment", remedy))
     return problems
 
@@ -935,6 +946,7 @@ REFERRING = (
     "backend_secret_files",
     "backend_release_env",
     "backend_release_secrets",
+    "backend_release_secret_env",
 )
 SERVICES = {"postgres": "stack_database", "redis": "stack_redis"}
 REDIS_USE = re.compile(r"\bstack_redis(?:\.(\w+)|\[\s*['\"]([^'\"]+)['\"])")
@@ -964,4 +976,29 @@ def redis_reference_problems(raw: t.Mapping[str, t.Any], uses: t.Collection[str]
                 if use not in uses:
                     wrong = "refers to stack_redis.%s, which backend_redis_uses does not have" % use
                     problems.append(Problem(path, wrong, "add it there, or take it out of %s" % name))
+    return problems
+
+
+PLAIN_REDIS = re.compile(r"\bredis://(?:[^\s{]|\{\{.*?\}\})*?\{\{\s*stack_redis\b")
+
+
+def plain_redis_problems(raw: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Templates by which an application would speak plain to Redis in a fleet, whose ports speak TLS."""
+    problems: list[Problem] = []
+    texts = [(path, text) for name in REFERRING for path, text in leaves(raw.get(name), name)]
+    for path, text in texts:
+        if PLAIN_REDIS.search(text):
+            remedy = "write {{ stack_redis.<use>.url }}, or rediss:// with the authority of stack_redis.<use>.ca"
+            problems.append(Problem(path, "speaks plain to a port of TLS: redis:// in a fleet", remedy))
+    keys: dict[str, set[str]] = {}
+    first: dict[str, str] = {}
+    for path, text in texts:
+        for use, key in re.findall(r"\bstack_redis\.(\w+)\.(\w+)", text):
+            keys.setdefault(use, set()).add(key)
+            first.setdefault(use, path)
+    for use, found in keys.items():
+        if "host" in found and not found & {"tls", "ca", "url"}:
+            text = "names the host of stack_redis.%s, and nothing its tls: in a fleet the port speaks TLS" % use
+            remedy = "give the application stack_redis.%s.tls and .ca as well" % use
+            problems.append(Problem(first[use], text, remedy, warning=True))
     return problems

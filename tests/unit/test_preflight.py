@@ -532,6 +532,15 @@ WRONG = [
     ),
     ({"backend_env": {"DJANGO_DEBUG": "1"}, "stack_environment": "prod"}, "DJANGO_DEBUG = 1: is on outside dev"),
     ({"backend_env": {"A": 1}, "backend_secret_env": {"A": 1}}, "backend_env = A: is in backend_secret_env as well"),
+    (
+        {"backend_release_env": {"A": 1}, "backend_release_secret_env": {"A": 1}},
+        "backend_release_env = A: is in backend_release_secret_env as well",
+    ),
+    (
+        {"backend_release_commands": [{"command": ["a"], "env": {"DJANGO_SUPERUSER_PASSWORD": "x1"}}]},
+        "is a secret in the environment; move it to backend_release_secret_env, or to backend_release_secrets",
+    ),
+    ({"backend_release_secret_env": {"A-B": "x"}}, "backend_release_secret_env.A-B: not the name of an environment"),
     ({"backend_redis_uses": {"cache": {"instance": "a", "database": 16}}}, "not a database of Redis"),
     (
         {"backend_redis_uses": {"cache": {"instance": "cahce"}}, "redis_instances": {"cache": {}}},
@@ -899,3 +908,25 @@ def test_text_is_no_bool_since_templates_take_any_for_true(text: str) -> None:
     assert "is text where true or false is needed" in problem.line()
     assert """-e '{"backend_beat_enabled": false}'""" in problem.line()
     assert preflight.option_problems("backend_beat_enabled", False, {"type": "bool"}) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (
+            {"backend_env": {"R": "redis://{{ stack_redis.broker.host }}:{{ stack_redis.broker.port }}/0"}},
+            "speaks plain",
+        ),
+        (
+            {"backend_env": {"R": "{{ stack_redis.broker.host }}"}},
+            "names the host of stack_redis.broker, and nothing its tls",
+        ),
+        ({"backend_env": {"R": "{{ stack_redis.broker.host }}", "S": "{{ stack_redis.broker.tls }}"}}, ""),
+        ({"backend_secret_env": {"R": "{{ stack_redis.broker.url }}"}}, ""),
+        ({"backend_env": {"R": "redis://elsewhere.example.org/0 {{ stack_name }}"}}, ""),
+    ],
+)
+def test_in_a_fleet_redis_speaks_tls(raw: dict, expected: str) -> None:
+    found = lines(application.plain_redis_problems(raw))
+    assert expected in found
+    assert bool(found) is bool(expected)

@@ -366,6 +366,17 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
             ["-vvv"],
         ),
         # Neither database nor Redis of the stack, no tree, no Celery.
+        "published": (
+            write(
+                "published",
+                {
+                    "backend_processes": {
+                        "mail": {"command": ["true"], "published_ports": ["127.0.0.1:%d:25" % free_port()]}
+                    }
+                },
+            ),
+            [],
+        ),
         "small": (
             write(
                 "small",
@@ -487,7 +498,7 @@ MISTAKES = [
     ("roles", r"gateway_services .*: web: target must be address:port"),
     ("roles", r"celery_worker_periodic_commands.Tidy .*: the name may hold lower-case letters, digits and dashes"),
     ("instances", r"backend_beat_healthcheck .*: test is missing; write for example {test: "),
-    ("instances", r"postgres_settings .*: fsync and full_page_writes stay on, or the database is lost"),
+    ("instances", r"postgres_settings.fsync = off .*: loses the database at a crash; take it out, or give the reason in"),
     ("instances", r"redis_instances.broker .*: maxmemory plenty is not a size; write for example 256mb"),
 ]
 
@@ -511,7 +522,7 @@ def test_nothing_but_the_mistakes_is_reported(runs: dict[str, Future[Run]], inve
     assert "changed=1" not in run.output
 
 
-@pytest.mark.parametrize("inventory", ["fine", "small"])
+@pytest.mark.parametrize("inventory", ["fine", "published", "small"])
 def test_a_good_inventory_passes_in_one_short_line(runs: dict[str, Future[Run]], inventory: str) -> None:
     run = runs[inventory].result()
     assert run.code == 0, run.output
