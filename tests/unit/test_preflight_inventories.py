@@ -498,7 +498,7 @@ MISTAKES = [
     ("roles", r"gateway_services .*: web: target must be address:port"),
     ("roles", r"celery_worker_periodic_commands.Tidy .*: the name may hold lower-case letters, digits and dashes"),
     ("instances", r"backend_beat_healthcheck .*: test is missing; write for example {test: "),
-    ("instances", r"postgres_settings.fsync = off .*: loses the database at a crash; take it out, or give the reason in"),
+    ("instances", r"postgres_settings.fsync = off .*: loses the database at a crash; take it out, or give the reason"),
     ("instances", r"redis_instances.broker .*: maxmemory plenty is not a size; write for example 256mb"),
 ]
 
