@@ -20,6 +20,7 @@ from ansible_collections.broadcast.stack.plugins.module_utils import preflight_a
 from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import CatalogError
 from ansible_collections.broadcast.stack.plugins.module_utils.preflight import Problem
 from ansible_collections.broadcast.stack.plugins.module_utils.templates import closure, references
+from ansible_collections.broadcast.stack.plugins.plugin_utils import authorities
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import (
     HostVariables,
     Outcome,
@@ -149,6 +150,7 @@ class ActionModule(ActionBase):
         for host in judged:
             problems += self.host_problems(host, task_vars["ansible_play_hosts_all"])
         problems[:0] = self.stack_problems(hosts)
+        problems += self.authority_problems(judged)
 
         names = [host.name for host in judged]
         errors = checks.report((one for one in problems if not one.warning), names, self.secret_values)
@@ -193,6 +195,25 @@ class ActionModule(ActionBase):
                 self.inventory_groups, host.raw, uses if isinstance(uses, dict) else {}
             )
         return problems
+
+    def authority_problems(self, hosts: list[HostValues]) -> list[Problem]:
+        """Authorities on the controller that are not those that the hosts know."""
+        kept: dict[tuple[str, str, str], dict[str, t.Any]] = {}
+        roots: dict[str, str] = {}
+        for host in hosts:
+            # What cannot be evaluated has its cause in a variable that is reported by itself.
+            for one in host.get("__stack_authorities", {}) or []:
+                observation = host.raw.get("container_observation")
+                found = kept.setdefault((one["variable"], str(one["directory"]), one["name"]), {})
+                if isinstance(observation, dict) and "containers" in observation:
+                    found[host.name] = observation
+                roots[host.name] = str(host.get("container_root", {}))
+        replace = bool(hosts) and hosts[0].get("stack_other_authority", self.specs.stack) == "replace"
+        return [
+            Problem(variable, text, authorities.REMEDY, directory)
+            for (variable, directory, name), observations in kept.items()
+            for text in authorities.problems(directory, name, roots, observations, replace)
+        ]
 
     @staticmethod
     def observation_span(hosts: list[HostValues]) -> tuple[float, float]:

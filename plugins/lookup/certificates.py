@@ -38,7 +38,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description:
-    - The authority's C(certificate), PEM or empty, and C(pairs), the C(certificate) and C(key) of each name.
+    - The authority's C(certificate), PEM or empty; C(trusted), the same with the authority that follows it (C(ca-next))
+      or went before it (C(ca-previous)) while it is changed; and C(pairs), the C(certificate) and C(key) of each name.
     - C(authority) and C(outdated), why the authority and which certificates have to be made anew; C(due), both as
       sentences; and C(refused), what only a person can repair.
   type: list
@@ -49,24 +50,20 @@ from pathlib import Path
 
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import certificate_problems
-
-REFUSED = (
-    "%s.crt is valid, but %s; put the authority's key back, or remove both files for a new authority, which nobody "
-    "trusts who trusts this one"
+from ansible_collections.broadcast.stack.plugins.plugin_utils.authorities import (
+    RENEW_DAYS,
+    SIGNING,
+    lost_key,
+    text_of,
+    trusted_texts,
 )
-
-
-def text_of(path: Path) -> str:
-    return path.read_text(encoding="utf-8").strip() if path.is_file() else ""
 
 
 def read_store(directory: Path, wanted: list[dict], renew_days: int, authority_renew_days: int) -> dict:
     """See RETURN. A renewed authority keeps its key: what it signed and what trusts it stay as they are."""
-    base = directory / "ca"
+    base = directory / SIGNING
     authority, authority_key = (text_of(base.with_suffix(end)) for end in (".crt", ".key"))
     problems = certificate_problems(authority, authority_key, days=authority_renew_days)
-    about_key = [text for text in problems if "private key" in text]
-    refused = [REFUSED % (base, text) for text in about_key if not set(problems) - set(about_key)]
     pairs, outdated = {}, {}
     for item in wanted:
         pair = {
@@ -89,11 +86,12 @@ def read_store(directory: Path, wanted: list[dict], renew_days: int, authority_r
     sentences += ["%s: %s" % (name, text) for name, found in outdated.items() for text in found]
     return {
         "certificate": authority,
+        "trusted": "\n".join(trusted_texts(directory)),
         "pairs": pairs,
         "authority": problems,
         "outdated": outdated,
         "due": sentences,
-        "refused": refused,
+        "refused": lost_key(directory),
     }
 
 

@@ -42,10 +42,6 @@ options:
     description: Whether the layers of every image are returned as well.
     type: bool
     default: false
-  certificates:
-    description: Whether the public certificates below O(root) are returned as well.
-    type: bool
-    default: false
   ask:
     description:
       - Running container to a command that only reads, whose exit code and output are returned as well. Others are left
@@ -111,8 +107,8 @@ answers:
   returned: always
   type: dict
 certificates:
-  description: Path to PEM text of the files below O(root) that hold certificates and no key.
-  returned: with O(certificates)
+  description: Path to PEM text of the files below O(root) that hold certificates and no key; not of large bundles.
+  returned: always
   type: dict
 containers:
   description: All containers of the Engine by name.
@@ -159,6 +155,8 @@ LABEL_PREFIX = "broadcast.stack."
 # Folder below the root with the state of releases, and how many records of it a run needs.
 RELEASES = ".release"
 JOURNAL_RECORDS = 30
+# Bytes of a file with certificates. What is larger is a bundle of public authorities.
+CERTIFICATES_SIZE = 65536
 # Linux: enum TCP_LISTEN in include/net/tcp_states.h
 TCP_LISTEN = "0A"
 
@@ -221,8 +219,10 @@ def certificate_texts(files):
     for path in files:
         try:
             with open(path, "rb") as stream:
-                content = stream.read()
+                content = stream.read(CERTIFICATES_SIZE + 1)
         except OSError:
+            continue
+        if len(content) > CERTIFICATES_SIZE:
             continue
         if b"-----BEGIN CERTIFICATE-----" in content and b"PRIVATE KEY" not in content:
             texts[path] = content.decode(errors="replace")
@@ -407,9 +407,7 @@ def wait_healthy(engine, healthy, restarts, pause=0.5):
     return {name: outcomes[name] for name in healthy}
 
 
-def observe(
-    stack, root, paths, docker_host, logs, log_lines, healthy, restarts, layers=False, certificates=False, ask=None
-):
+def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts, layers=False, ask=None):
     waited = wait_healthy(Engine(docker_host), healthy, restarts) if healthy else {}
     installed = bool(shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/bin:/usr/bin"))
     result = {
@@ -438,8 +436,7 @@ def observe(
         "waited": waited,
     }
     result["environments"] = environment_texts(root, result["files"])
-    if certificates:
-        result["certificates"] = certificate_texts([path for path in result["files"] if path.startswith(root + "/")])
+    result["certificates"] = certificate_texts([path for path in result["files"] if path.startswith(root + "/")])
     try:
         engine = Engine(docker_host)
         version, info = engine.get("/version"), engine.get("/info")
@@ -496,7 +493,6 @@ def main():
             "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
             "logs": {"type": "list", "elements": "str", "default": []},
             "layers": {"type": "bool", "default": False},
-            "certificates": {"type": "bool", "default": False},
             "ask": {"type": "dict", "default": {}},
             "log_lines": {"type": "int", "default": 30},
             "healthy": {"type": "dict", "default": {}},
