@@ -33,18 +33,71 @@ def image_builds(catalog: Mapping[str, Mapping], wanted: Iterable[str], present:
     return [{"name": name, **image} for name, image in catalog.items() if name in needed]
 
 
-def image_differences(hosts: Mapping[str, Mapping[str, Mapping]], references: Iterable[str]) -> list[str]:
-    """One line for every reference that is not the same image on all hosts that have it."""
-    lines = []
-    for reference in references:
-        holders: dict[str, list[str]] = {}
-        for host, images in hosts.items():
-            if reference in images:
-                holders.setdefault(images[reference]["id"], []).append(host)
-        if len(holders) > 1:
-            told = "; ".join(f"{image} on {', '.join(names)}" for image, names in sorted(holders.items()))
-            lines.append(f"{reference}: {told}")
-    return lines
+def holders(hosts: Mapping[str, Mapping[str, Mapping]], reference: str) -> dict[str, list[str]]:
+    """Id to the hosts on which the reference means it; first what most of them have, then by the order of hosts."""
+    found: dict[str, list[str]] = {}
+    for host, images in hosts.items():
+        if reference in images:
+            found.setdefault(images[reference]["id"], []).append(host)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
+def images_held(catalog: Mapping[str, Mapping], hosts: Mapping[str, Mapping[str, Mapping]]) -> dict[str, str]:
+    """
+    Reference to the id that it means, of all that any host has: what most of them have. A build is never the same twice,
+    so what hosts have under a name is what it means. hosts: host to images as stack_info returns them.
+    """
+    found = {image["reference"]: holders(hosts, image["reference"]) for image in catalog.values()}
+    return {reference: next(iter(ids)) for reference, ids in found.items() if ids}
+
+
+def images_missing(
+    names: Iterable[str], catalog: Mapping[str, Mapping], images: Mapping[str, Mapping], held: Mapping[str, str]
+) -> list[str]:
+    """References that a host lacks, and those that mean another image there than on the other hosts."""
+    references = [catalog[name]["reference"] for name in names if name in catalog]
+    return [one for one in references if one not in images or images[one]["id"] != held.get(one, images[one]["id"])]
+
+
+def image_supply(
+    catalog: Mapping[str, Mapping],
+    wanted: Mapping[str, Iterable[str]],
+    hosts: Mapping[str, Mapping[str, Mapping]],
+    builder: Mapping[str, Mapping] | None = None,
+) -> dict:
+    """
+    Where what is missing comes from: missing (all references), fetches ({host, references} to fetch from a host, since
+    the controller has none or another one), builds (what no host has, with its parents) and differences (a line for
+    each reference that is not the same image everywhere). wanted: host to names of the catalog. hosts and builder:
+    images as stack_info returns them.
+    """
+    builder = builder or {}
+    names = list(dict.fromkeys(name for found in wanted.values() for name in found if name in catalog))
+    held = images_held(catalog, hosts)
+    missing = [
+        one for host, found in wanted.items() for one in images_missing(found, catalog, hosts.get(host, {}), held)
+    ]
+    missing = list(dict.fromkeys(missing))
+    sources: dict[str, list[str]] = {}
+    for reference in missing:
+        if reference in held and builder.get(reference, {}).get("id") != held[reference]:
+            sources.setdefault(holders(hosts, reference)[held[reference]][0], []).append(reference)
+    unheld = [name for name in names if catalog[name]["reference"] not in held]
+    different = {name: holders(hosts, catalog[name]["reference"]) for name in names}
+    return {
+        "missing": missing,
+        "fetches": [{"host": host, "references": references} for host, references in sources.items()],
+        "builds": image_builds(catalog, unheld, builder),
+        "differences": [
+            "%s: %s"
+            % (
+                catalog[name]["reference"],
+                "; ".join(f"{image} on {', '.join(where)}" for image, where in found.items()),
+            )
+            for name, found in different.items()
+            if len(found) > 1
+        ],
+    }
 
 
 def build_failure(message: str, lines: int = 40) -> str:
@@ -81,7 +134,9 @@ class FilterModule:
             "build_failure": build_failure,
             "home_files": home_files,
             "image_builds": image_builds,
-            "image_differences": image_differences,
             "image_reference": image_references.canonical,
             "shell_pairs": shell_pairs,
+            "image_supply": image_supply,
+            "images_held": images_held,
+            "images_missing": images_missing,
         }

@@ -51,7 +51,6 @@ from pathlib import Path
 from ansible.plugins.lookup import LookupBase
 from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import certificate_problems
 from ansible_collections.broadcast.stack.plugins.plugin_utils.authorities import (
-    RENEW_DAYS,
     SIGNING,
     lost_key,
     text_of,

@@ -147,19 +147,17 @@ def problems(
     return [text + (" (%s)" % ", ".join(known) if known else "")]
 
 
-def kept_problems(
-    observations: t.Mapping[str, t.Mapping[str, t.Any]], name: str, root: str, slot: str
-) -> list[str]:
+def kept_problems(observations: t.Mapping[str, t.Mapping[str, t.Any]], name: str, root: str, slot: str) -> list[str]:
     """Why the kept containers of a slot must not be started: what they trust is not what is shown to them any more."""
     shown = [one for host, observation in observations.items() for one in shown_by(observation, host, root, {name})]
     leaves = [one.leaf for one in shown if one.leaf and counts(one, observations[one.host])]
-    found = []
+    problems_found = []
     for one in shown:
         container = (observations[one.host].get("containers") or {}).get(one.container) or {}
-        if container.get("slot") == slot and one.trusted:
-            if not all(any(signed_by(leaf, authority) for authority in one.trusted) for leaf in leaves):
-                found.append(
-                    "%s on %s trusts another authority than the services show now: that was changed after its release. "
-                    "Release the older code anew with site.yml instead" % (one.container, one.host)
-                )
-    return found
+        known = all(any(signed_by(leaf, authority) for authority in one.trusted) for leaf in leaves)
+        if container.get("slot") == slot and one.trusted and not known:
+            problems_found.append(
+                "%s on %s trusts another authority than the services show now: that was changed after its release. "
+                "Release the older code anew with site.yml instead" % (one.container, one.host)
+            )
+    return problems_found

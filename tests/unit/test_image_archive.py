@@ -7,7 +7,12 @@ import json
 import tarfile
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.modules.image_archive import chain_ids, pack
+from ansible_collections.broadcast.stack.plugins.plugin_utils.image_archive import (
+    Pieces,
+    chain_ids,
+    copy_without,
+    read_index,
+)
 
 BASE, PACKAGES, CODE, OTHER = (f"sha256:{digit * 64}" for digit in "1234")
 
@@ -44,31 +49,54 @@ def saved(tmp_path):
     return path
 
 
-def layers(path) -> set[str]:
-    with tarfile.open(path) as archive:
-        return {name for name in archive.getnames() if name.endswith("layer.tar")}
+def packed(saved, present, size=100) -> tuple[set[str], int, int]:
+    """Names in the archive for a host that has these layers, and the numbers of layers in it and left out."""
+    with open(saved, "rb") as stream:
+        skipped, count, left_out = read_index(stream).superfluous(present)
+    sent: list[bytes] = []
+    with open(saved, "rb") as stream:
+        pieces = Pieces(sent.append, size)
+        copy_without(stream, pieces, skipped)
+        pieces.flush()
+    assert pieces.total == len(b"".join(sent))
+    with tarfile.open(fileobj=io.BytesIO(b"".join(sent))) as archive:
+        return set(archive.getnames()), count, left_out
 
 
-def test_an_empty_host_gets_every_layer(saved, tmp_path):
-    result = pack(saved, tmp_path / "out.tar", [])
-    assert layers(tmp_path / "out.tar") == layers(saved)
-    assert (result["packed"], result["left_out"]) == (4, 0)
+def layers(names: set[str]) -> set[str]:
+    return {name for name in names if name.endswith("layer.tar")}
 
 
-def test_a_host_with_the_last_release_gets_the_changed_layer(saved, tmp_path):
-    pack(saved, tmp_path / "out.tar", [[BASE, PACKAGES, "sha256:old"], [BASE, OTHER]])
-    assert layers(tmp_path / "out.tar") == {"app/code/layer.tar"}
+def test_an_empty_host_gets_every_layer(saved):
+    names, count, left_out = packed(saved, [])
+    with tarfile.open(saved) as archive:
+        assert names == set(archive.getnames())
+    assert (count, left_out) == (4, 0)
 
 
-def test_the_same_layer_on_other_parents_is_another_layer(saved, tmp_path):
-    pack(saved, tmp_path / "out.tar", [[BASE], [OTHER, PACKAGES, CODE]])
-    assert layers(tmp_path / "out.tar") == {"app/packages/layer.tar", "app/code/layer.tar", "other/own/layer.tar"}
+def test_a_host_with_the_last_release_gets_the_changed_layer(saved):
+    names, count, left_out = packed(saved, [[BASE, PACKAGES, "sha256:old"], [BASE, OTHER]])
+    assert layers(names) == {"app/code/layer.tar"}
+    assert (count, left_out) == (1, 3)
 
 
-def test_everything_but_layers_stays(saved, tmp_path):
-    pack(saved, tmp_path / "out.tar", [[BASE, PACKAGES, CODE], [BASE, OTHER]])
-    with tarfile.open(tmp_path / "out.tar") as archive:
-        assert set(archive.getnames()) == {"app.json", "other.json", "manifest.json"}
+def test_the_same_layer_on_other_parents_is_another_layer(saved):
+    names, _count, _left_out = packed(saved, [[BASE], [OTHER, PACKAGES, CODE]])
+    assert layers(names) == {"app/packages/layer.tar", "app/code/layer.tar", "other/own/layer.tar"}
+
+
+def test_everything_but_layers_stays(saved):
+    names, _count, _left_out = packed(saved, [[BASE, PACKAGES, CODE], [BASE, OTHER]])
+    assert names == {"app.json", "other.json", "manifest.json"}
+
+
+def test_pieces_are_not_larger_than_what_is_held_in_memory():
+    sent: list[bytes] = []
+    pieces = Pieces(sent.append, 10)
+    for _time in range(7):
+        pieces.write(b"1234")
+    pieces.flush()
+    assert [len(piece) for piece in sent] == [12, 12, 4]
 
 
 def test_chain_ids_are_the_engines():

@@ -1,9 +1,14 @@
-"""What has to be built, and whether hosts hold the same images."""
+"""What has to be built or fetched, and whether hosts hold the same images."""
 
 from __future__ import annotations
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.filter.images import image_builds, image_differences
+from ansible_collections.broadcast.stack.plugins.filter.images import (
+    image_builds,
+    image_supply,
+    images_held,
+    images_missing,
+)
 
 CATALOG = {
     "base": {"reference": "shop/base:1", "parents": []},
@@ -30,15 +35,57 @@ def test_what_is_built(wanted, present, expected):
     assert [image["name"] for image in image_builds(CATALOG, wanted, present)] == expected
 
 
-def test_hosts_with_the_same_images_do_not_differ():
-    images = {"shop/redis:1": {"id": "sha256:a"}}
-    assert image_differences({"one": images, "two": images}, ["shop/redis:1"]) == []
+POSTGRES, REDIS = "shop/postgres:1", "shop/redis:1"
+WANTED = {"one": ["redis", "postgres"], "two": ["redis"], "three": ["postgres"]}
 
 
-def test_a_host_that_lacks_an_image_does_not_differ():
-    assert image_differences({"one": {"shop/redis:1": {"id": "sha256:a"}}, "two": {}}, ["shop/redis:1"]) == []
+def has(**ids: str) -> dict:
+    return {f"shop/{name}:1": {"id": f"sha256:{letter}"} for name, letter in ids.items()}
 
 
-def test_a_difference_names_reference_and_hosts():
-    hosts = {"one": {"shop/redis:1": {"id": "sha256:a"}}, "two": {"shop/redis:1": {"id": "sha256:b"}}}
-    assert image_differences(hosts, ["shop/redis:1"]) == ["shop/redis:1: sha256:a on one; sha256:b on two"]
+def supply(hosts: dict, builder: dict | None = None) -> dict:
+    found = image_supply(CATALOG, WANTED, hosts, builder)
+    return {**found, "builds": [image["name"] for image in found["builds"]]}
+
+
+def missing(hosts: dict, host: str) -> list[str]:
+    return images_missing(WANTED[host], CATALOG, hosts[host], images_held(CATALOG, hosts))
+
+
+def test_what_all_hosts_have_is_neither_built_nor_fetched_whatever_the_controller_has():
+    hosts = {"one": has(redis="a", postgres="p"), "two": has(redis="a"), "three": has(postgres="p")}
+    for builder in ({}, has(redis="other", postgres="other")):
+        assert supply(hosts, builder) == {"missing": [], "fetches": [], "builds": [], "differences": []}
+    assert [missing(hosts, host) for host in hosts] == [[], [], []]
+
+
+def test_a_host_that_joins_gets_the_image_of_the_others():
+    hosts = {"one": has(redis="a", postgres="p"), "two": has(redis="a"), "three": {}}
+    assert missing(hosts, "three") == [POSTGRES]
+    fetched = [{"host": "one", "references": [POSTGRES]}]
+    for builder, fetches in ({}, fetched), (has(postgres="other"), fetched), (has(postgres="p"), []):
+        assert supply(hosts, builder) == {"missing": [POSTGRES], "fetches": fetches, "builds": [], "differences": []}
+
+
+def test_what_no_host_has_is_built_and_nothing_else():
+    hosts = {"one": has(postgres="p"), "two": {}, "three": has(postgres="p")}
+    found = supply(hosts)
+    assert (found["builds"], found["fetches"]) == (["base", "builder", "redis"], [])
+    assert supply(hosts, has(redis="c"))["builds"] == []
+
+
+def test_another_image_under_the_name_is_noticed_on_any_host():
+    """Also of a name that the first host does not want."""
+    wanted = {"one": [], "two": ["redis"], "three": ["redis"]}
+    hosts = {"one": {}, "two": has(redis="a"), "three": has(redis="b")}
+    held = images_held(CATALOG, hosts)
+    assert [images_missing(wanted[host], CATALOG, hosts[host], held) for host in hosts] == [[], [], [REDIS]]
+    found = image_supply(CATALOG, wanted, hosts, has(redis="b"))
+    assert found["fetches"] == [{"host": "two", "references": [REDIS]}]
+    assert found["differences"] == ["shop/redis:1: sha256:a on two; sha256:b on three"]
+
+
+def test_what_most_hosts_have_is_taken():
+    hosts = {"one": has(redis="b", postgres="p"), "two": has(redis="a"), "three": has(redis="a", postgres="p")}
+    assert images_held(CATALOG, hosts) == {REDIS: "sha256:a", POSTGRES: "sha256:p"}
+    assert missing(hosts, "one") == [REDIS]
