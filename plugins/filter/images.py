@@ -44,7 +44,7 @@ def holders(hosts: Mapping[str, Mapping[str, Mapping]], reference: str) -> dict[
 
 def images_held(catalog: Mapping[str, Mapping], hosts: Mapping[str, Mapping[str, Mapping]]) -> dict[str, str]:
     """
-    Reference to the id that it means, of all that any host has: what most of them have. A build is never the same twice,
+    Reference to the id that it means, of all that any host has: what most have. A build is never the same twice,
     so what hosts have under a name is what it means. hosts: host to images as stack_info returns them.
     """
     found = {image["reference"]: holders(hosts, image["reference"]) for image in catalog.values()}

@@ -9,9 +9,9 @@ short_description: Carry images to a host, without the layers it has
 description:
   - Streams what C(docker save) on the controller writes through Ansible's connection into C(docker load) on the host.
     Neither keeps an archive on its disk.
-  - Layers that the receiving Engine has in the same place of another image are left out, so that one changed layer costs
-    the transfer of that layer. C(docker load) finds a layer by the chain of its parents before it opens the file, hence
-    does not miss it.
+  - Layers that the receiving Engine has in the same place of another image are left out, so that one changed layer
+    costs the transfer of that layer. C(docker load) finds a layer by the chain of its parents before it opens the
+    file, hence does not miss it.
   - An Engine with a containerd image store reads every file; give an empty O(present) for it.
 options:
   references:
