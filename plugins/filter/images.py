@@ -5,11 +5,23 @@ from __future__ import annotations
 
 import ast
 import posixpath
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.broadcast.stack.plugins.module_utils import image_references
+
+COLOUR = re.compile(r"(?:\x1b|\\x1b)\[[0-9;?]*[A-Za-z]")
+# How Python, django-environ, decouple and Django projects say it.
+MISSING_VARIABLE = re.compile(
+    r"KeyError: '([A-Z][A-Z0-9_]+)'|[Ss]et the ([A-Z][A-Z0-9_]+) environment variable|\b([A-Z][A-Z0-9_]+) not found\. "
+    r"Declare it|[Mm]issing (?:required )?environment variable:? '?([A-Z][A-Z0-9_]+)"
+)
+ADVICE = (
+    "A build has none of the stack's variables and secrets, and the settings asked for %s: give it a value in "
+    "backend_build_env that is good enough for collectstatic."
+)
 
 
 def image_builds(catalog: Mapping[str, Mapping], wanted: Iterable[str], present: Iterable[str]) -> list[dict]:
@@ -101,13 +113,21 @@ def image_supply(
 
 
 def build_failure(message: str, lines: int = 40) -> str:
-    """The reason and the last lines of the log, from the message that docker_image fails with."""
+    """
+    The reason and the last lines of the log, from the message that docker_image fails with, without colours; and what
+    to do when a variable was missed, which a build has not unless it is told.
+    """
+    message = COLOUR.sub("", message)
     reason, _separator, rest = message.partition(", logs: ")
     try:
         log = [line.rstrip() for line in ast.literal_eval(rest) if line.strip()]
     except (SyntaxError, ValueError):
-        return message
-    return "\n".join([reason.partition("message: ")[2] or reason, *("  " + line for line in log[-lines:])])
+        log = []
+    missing = dict.fromkeys(name for found in MISSING_VARIABLE.findall("\n".join(log)) for name in found if name)
+    advice = [ADVICE % ", ".join(missing)] if missing else []
+    if not log:
+        return "\n".join([message, *advice])
+    return "\n".join([reason.partition("message: ")[2] or reason, *("  " + line for line in log[-lines:]), *advice])
 
 
 def shell_pairs(variables: Mapping[str, object]) -> str:

@@ -39,8 +39,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _raw:
   description: >-
-    One dictionary, image name to C(reference), C(dockerfile), C(context), C(target), C(args) and C(parents); parents
-    stand before their children.
+    One dictionary, image name to C(reference), C(dockerfile), C(context), C(target), C(args), C(parents) and
+    C(programs), see M(broadcast.stack.image_context); parents stand before their children.
   type: list
   elements: dict
 """

@@ -7,8 +7,9 @@ import hashlib
 import os
 import re
 import shlex
+import shutil
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -38,6 +39,9 @@ IMAGES: dict[str, tuple[str, str]] = {
 OWN_BASE = {"base": "django_base", "builder": "django_builder"}
 # Build context of an application without a source tree.
 NO_SOURCE = "no-source"
+# Programs in our own contexts, by folder. Modes of a checkout tell nothing: a umask, a file system without them or an
+# archive makes others of them.
+PROGRAMS = {"backups": ("command",), "base": ("commands/build-secrets",)}
 DEBIAN_TAG = "trixie-slim"
 # Version control and bytecode never make a different image, whatever .dockerignore says.
 NEVER = (".git", "__pycache__")
@@ -217,13 +221,32 @@ def context_files(context: str) -> list[tuple[str, os.stat_result]]:
     return found
 
 
+def is_program(path: str, status: os.stat_result, programs: Collection[str] | None) -> bool:
+    """Whether a file is executable in a context: one of the programs, and without a list of them what its mode says."""
+    return bool(status.st_mode & stat.S_IXUSR) if programs is None else path in programs
+
+
+def copy_context(context: str, target: str, programs: Collection[str] | None = None) -> None:
+    """Copy what enters a build, and what its hash covers, with modes that depend on nothing but that."""
+    for path, status in context_files(context):
+        source, copy = os.path.join(context, path), os.path.join(target, path)
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
+        if stat.S_ISLNK(status.st_mode):
+            os.symlink(os.readlink(source), copy)
+        else:
+            shutil.copyfile(source, copy)
+            os.chmod(copy, 0o755 if is_program(path, status, programs) else 0o644)
+    for folder, _folders, _files in os.walk(target):
+        os.chmod(folder, 0o755)
+
+
 class Hasher:
     """Hashes of contexts; what has not changed on disk is not read again."""
 
     def __init__(self) -> None:
         self._contexts: dict[str, tuple[object, str]] = {}
 
-    def context(self, context: str) -> str:
+    def context(self, context: str, programs: Collection[str] | None = None) -> str:
         """Hash over path, kind and content of every file in the context."""
         files = context_files(context)
         signature = [(path, status.st_mtime_ns, status.st_size, status.st_mode) for path, status in files]
@@ -241,7 +264,7 @@ class Hasher:
                     "name it in the .dockerignore of backend_context."
                 )
             else:
-                kind = "program" if status.st_mode & stat.S_IXUSR else "file"
+                kind = "program" if is_program(path, status, programs) else "file"
                 try:
                     with open(file, "rb") as stream:
                         content = stream.read()
@@ -338,7 +361,7 @@ def catalog(docker: Path, namespace: str, application: Application | None) -> di
             if application.base_image:
                 parents = {parent: OWN_BASE[image] for parent, image in parents.items()}
         else:
-            content = HASHER.context(str(context))
+            content = HASHER.context(str(context), PROGRAMS.get(folder, ()))
         # The stack's own Debian is the same under every namespace, so its name does not count.
         hashed_args = own_args
         if name in OWN_BASE.values():
@@ -366,5 +389,6 @@ def catalog(docker: Path, namespace: str, application: Application | None) -> di
                 **{f"{parent}_IMAGE": images[image]["reference"] for parent, image in parents.items()},
             },
             "parents": list(parents.values()),
+            "programs": None if name == "django" else list(PROGRAMS.get(folder, ())),
         }
     return images

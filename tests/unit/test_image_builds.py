@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.broadcast.stack.plugins.filter.images import (
+    build_failure,
     image_builds,
     image_supply,
     images_held,
@@ -89,3 +90,28 @@ def test_what_most_hosts_have_is_taken():
     hosts = {"one": has(redis="b", postgres="p"), "two": has(redis="a"), "three": has(redis="a", postgres="p")}
     assert images_held(CATALOG, hosts) == {REDIS: "sha256:a", POSTGRES: "sha256:p"}
     assert missing(hosts, "one") == [REDIS]
+
+
+def failed(*log: str) -> str:
+    """What docker_image fails with."""
+    return "Error building shop/django - code: 1, message: The command returned 1, logs: %r" % (list(log),)
+
+
+def test_a_failed_build_shows_its_log_once_and_without_colours():
+    text = build_failure(failed("Step 1/2", "\x1b[31merror\x1b[0m: no such file\n", ""))
+    assert text.splitlines() == ["The command returned 1", "  Step 1/2", "  error: no such file"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "KeyError: 'STRIPE_KEY'",
+        "django.core.exceptions.ImproperlyConfigured: Set the STRIPE_KEY environment variable",
+        "decouple.UndefinedValueError: STRIPE_KEY not found. Declare it as envvar or define a default value.",
+    ],
+)
+def test_a_build_that_misses_a_variable_names_where_it_is_set(line):
+    told = build_failure(failed(line)).splitlines()[-1]
+    assert "STRIPE_KEY" in told
+    assert "backend_build_env" in told
+    assert "backend_build_env" not in build_failure(failed("KeyError: 'name'"))

@@ -13,6 +13,7 @@ from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog impo
     CatalogError,
     catalog,
     context_files,
+    copy_context,
     ignore_filter,
     installation,
 )
@@ -317,3 +318,60 @@ def test_what_fetches_from_git_is_installed_for_the_build(docker, project):
     (project / "requirements" / "prod.txt").write_text("acme @ git+ssh://git@git.lan/acme.git@v1\n")
     found = catalog(docker, "shop", Application(context=str(project), **LOCKED, build_packages=("gcc",)))
     assert found["django"]["args"]["BUILD_PACKAGES"] == "gcc git openssh-client"
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {str(path.relative_to(folder)): path.lstat().st_mode & 0o777 for path in sorted(folder.rglob("*"))}
+
+
+def test_a_checkout_under_another_umask_makes_the_same_images(docker, project, tmp_path):
+    before = references(docker, project)
+    catalog_before = catalog(docker, "shop", Application(context=str(project), **LOCKED))
+    copies = {}
+    for name, mask in (("usual", 0o777), ("private", 0o700)):
+        for path in [*docker.rglob("*"), *project.rglob("*")]:
+            path.chmod(path.stat().st_mode & mask)
+        assert references(docker, project) == before
+        for image in ("backups", "django"):
+            target = tmp_path / name / image
+            target.mkdir(parents=True)
+            copy_context(catalog_before[image]["context"], str(target), catalog_before[image]["programs"])
+        copies[name] = modes(tmp_path / name)
+    assert copies["usual"] == copies["private"]
+    assert copies["private"]["backups/command"] == 0o755
+    assert copies["private"]["backups/backups/__init__.py"] == 0o644
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o777])
+def test_executable_bits_of_a_checkout_are_no_part_of_our_images(docker, project, mode):
+    """Of a file system without modes, where all files are programs or none is."""
+    before = references(docker, project)
+    for path in docker.rglob("*"):
+        if path.is_file():
+            path.chmod(mode)
+    assert references(docker, project) == before
+
+
+def test_the_programs_of_our_images_are_those_of_the_repository(root, docker, project):
+    found = catalog(docker, "shop", Application(context=str(project), **LOCKED))
+    for image in found.values():
+        if image["programs"] is not None:
+            folder = Path(image["context"])
+            assert {path for path, _status in context_files(str(folder)) if os.access(folder / path, os.X_OK)} == set(
+                image["programs"]
+            )
+
+
+def test_a_program_of_the_application_stays_one_and_a_link_stays_a_link(project, tmp_path):
+    (project / "run.sh").write_text("#!/bin/sh\n")
+    (project / "run.sh").chmod(0o700)
+    (project / "link").symlink_to("run.sh")
+    (project / ".git").mkdir()
+    (project / ".git" / "config").write_text("")
+    target = tmp_path / "copy"
+    target.mkdir(mode=0o700)
+    copy_context(str(project), str(target))
+    found = modes(target)
+    assert (found["run.sh"], found["manage.py"], found["requirements"]) == (0o755, 0o644, 0o755)
+    assert os.readlink(target / "link") == "run.sh"
+    assert not (target / ".git").exists()

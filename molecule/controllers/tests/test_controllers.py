@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def test_a_controller_with_another_authority_is_refused(fleet, other):
         Path(folder).mkdir()
         key, certificate = f"{folder}/ca.key", f"{folder}/ca.crt"
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-            + ["-subj", "/CN=another", "-days", "3650", "-keyout", key, "-out", certificate],
+            shlex.split("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=another")
+            + shlex.split(f"-days 3650 -keyout {key} -out {certificate}"),
             check=True,
         )
     run = fleet.play("playbooks/plan.yml", **other)

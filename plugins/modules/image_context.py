@@ -1,0 +1,41 @@
+# MIT License (see LICENSE)
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image_context
+short_description: Copy a build context, with modes that a checkout does not decide
+description:
+  - Copies on the controller what enters a build, the same files that an image's name covers. Folders and programs get
+    the mode C(0755), other files C(0644), so that the same commit makes the same image under any umask.
+  - The copy is in Ansible's own folder and is removed at the end of the run.
+options:
+  context:
+    description: Folder to copy; its C(.dockerignore) is honoured, version control and bytecode are left out.
+    type: path
+    required: true
+  programs:
+    description: Relative paths of the files that are programs. Without it those that their owner may execute.
+    type: list
+    elements: str
+attributes:
+  check_mode:
+    description: Makes the copy.
+    support: full
+author: The broadcast.stack authors
+"""
+
+EXAMPLES = r"""
+- name: Copy the context
+  broadcast.stack.image_context:
+    context: /home/me/shop
+  register: copied_context
+"""
+
+RETURN = r"""
+path:
+  description: Folder of the copy.
+  returned: always
+  type: str
+"""
