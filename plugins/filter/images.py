@@ -54,20 +54,17 @@ def holders(hosts: Mapping[str, Mapping[str, Mapping]], reference: str) -> dict[
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
 
-def images_held(catalog: Mapping[str, Mapping], hosts: Mapping[str, Mapping[str, Mapping]]) -> dict[str, str]:
+def images_held(references: Iterable[str], hosts: Mapping[str, Mapping[str, Mapping]]) -> dict[str, str]:
     """
     Reference to the id that it means, of all that any host has: what most have. A build is never the same twice,
     so what hosts have under a name is what it means. hosts: host to images as stack_info returns them.
     """
-    found = {image["reference"]: holders(hosts, image["reference"]) for image in catalog.values()}
+    found = {reference: holders(hosts, reference) for reference in references}
     return {reference: next(iter(ids)) for reference, ids in found.items() if ids}
 
 
-def images_missing(
-    names: Iterable[str], catalog: Mapping[str, Mapping], images: Mapping[str, Mapping], held: Mapping[str, str]
-) -> list[str]:
+def images_missing(references: Iterable[str], images: Mapping[str, Mapping], held: Mapping[str, str]) -> list[str]:
     """References that a host lacks, and those that mean another image there than on the other hosts."""
-    references = [catalog[name]["reference"] for name in names if name in catalog]
     return [one for one in references if one not in images or images[one]["id"] != held.get(one, images[one]["id"])]
 
 
@@ -85,11 +82,11 @@ def image_supply(
     """
     builder = builder or {}
     names = list(dict.fromkeys(name for found in wanted.values() for name in found if name in catalog))
-    held = images_held(catalog, hosts)
-    missing = [
-        one for host, found in wanted.items() for one in images_missing(found, catalog, hosts.get(host, {}), held)
-    ]
-    missing = list(dict.fromkeys(missing))
+    held = images_held([image["reference"] for image in catalog.values()], hosts)
+    missing: list[str] = []
+    for host, found in wanted.items():
+        references = [catalog[name]["reference"] for name in found if name in catalog]
+        missing += [one for one in images_missing(references, hosts.get(host, {}), held) if one not in missing]
     sources: dict[str, list[str]] = {}
     for reference in missing:
         if reference in held and builder.get(reference, {}).get("id") != held[reference]:

@@ -50,7 +50,11 @@ def supply(hosts: dict, builder: dict | None = None) -> dict:
 
 
 def missing(hosts: dict, host: str) -> list[str]:
-    return images_missing(WANTED[host], CATALOG, hosts[host], images_held(CATALOG, hosts))
+    return images_missing([CATALOG[name]["reference"] for name in WANTED[host]], hosts[host], held_by(hosts))
+
+
+def held_by(hosts: dict) -> dict[str, str]:
+    return images_held([image["reference"] for image in CATALOG.values()], hosts)
 
 
 def test_what_all_hosts_have_is_neither_built_nor_fetched_whatever_the_controller_has():
@@ -79,8 +83,9 @@ def test_another_image_under_the_name_is_noticed_on_any_host():
     """Also of a name that the first host does not want."""
     wanted = {"one": [], "two": ["redis"], "three": ["redis"]}
     hosts = {"one": {}, "two": has(redis="a"), "three": has(redis="b")}
-    held = images_held(CATALOG, hosts)
-    assert [images_missing(wanted[host], CATALOG, hosts[host], held) for host in hosts] == [[], [], [REDIS]]
+    held = held_by(hosts)
+    assert images_missing([], hosts["one"], held) == []
+    assert [images_missing([REDIS], hosts[host], held) for host in ("two", "three")] == [[], [REDIS]]
     found = image_supply(CATALOG, wanted, hosts, has(redis="b"))
     assert found["fetches"] == [{"host": "two", "references": [REDIS]}]
     assert found["differences"] == ["shop/redis:1: sha256:a on two; sha256:b on three"]
@@ -88,7 +93,7 @@ def test_another_image_under_the_name_is_noticed_on_any_host():
 
 def test_what_most_hosts_have_is_taken():
     hosts = {"one": has(redis="b", postgres="p"), "two": has(redis="a"), "three": has(redis="a", postgres="p")}
-    assert images_held(CATALOG, hosts) == {REDIS: "sha256:a", POSTGRES: "sha256:p"}
+    assert held_by(hosts) == {REDIS: "sha256:a", POSTGRES: "sha256:p"}
     assert missing(hosts, "one") == [REDIS]
 
 
