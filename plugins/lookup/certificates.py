@@ -85,7 +85,8 @@ def read_store(directory: Path, wanted: list[dict], renew_days: int, authority_r
     sentences += ["%s: %s" % (name, text) for name, found in outdated.items() for text in found]
     return {
         "certificate": authority,
-        "trusted": "\n".join(trusted_texts(directory)),
+        # In an order that stays when the next one becomes the one that signs.
+        "trusted": "\n".join(sorted(trusted_texts(directory))),
         "pairs": pairs,
         "authority": problems,
         "outdated": outdated,

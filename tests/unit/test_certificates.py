@@ -104,3 +104,14 @@ def test_a_certificate_of_another_authority_is_outdated(store):
 
 def test_addresses_of_the_sixth_version_are_compared_as_numbers():
     assert "not for ::1" in certificate_problems(GOOD["db.crt"], GOOD["db.key"], addresses=["::1"])[0]
+
+
+def test_what_is_trusted_stays_the_same_when_the_next_authority_signs(store, tmp_path):
+    new = certificate(KEY, KEY, "ca", 3650)
+    begun = store(**{"ca-next_crt": new})
+    assert begun["certificate"] == GOOD["ca.crt"].strip()
+    assert sorted(begun["trusted"].split("\n-----BEGIN")) != [begun["certificate"]]
+    (tmp_path / "ca-next.crt").unlink()
+    signing = store(**{"ca_crt": new, "ca_key": pem(KEY), "ca-previous_crt": GOOD["ca.crt"]})
+    assert signing["certificate"] == new.strip()
+    assert signing["trusted"] == begun["trusted"]
