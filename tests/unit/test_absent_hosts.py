@@ -95,7 +95,10 @@ def test_a_rollback_does_without_a_host_whose_work_others_do(play, away, policy,
         # The run ends where it would take the lock.
         "__stack_lock_host": "db",
         "__stack_lock_purpose": "a test",
-        "container_root": "/proc/nowhere",
+        "container_root": "/opt/nowhere",
+        "certificates_authority_name": "Fleet authority",
+        "stack_other_authority": "refuse",
+        "__stack_authorities": [],
     }
     done = play("rollback.yml", groups, **values)
     output = " ".join(done.stdout.split())
