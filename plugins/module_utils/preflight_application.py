@@ -396,6 +396,13 @@ PLACES = tuple((tuple(place.split(".")), rule) for rule in RULES for place in ru
 
 _FILE = ("scalar", {"content": {"type": "str", "required": True}, "mode": {"type": "str"}, "owner": {"type": "str"}})
 _COMMAND = {"type": "list", "elements": "str", "required": True}
+_HEALTHCHECK = {
+    "test": {"type": "list", "elements": "str", "required": True},
+    "interval": {"type": "str"},
+    "timeout": {"type": "str"},
+    "retries": {"type": "int"},
+    "start_period": {"type": "str"},
+}
 _RELEASE_COMMAND = (
     "list",
     {
@@ -422,7 +429,7 @@ ENTRIES: dict[str, tuple[str, dict[str, dict[str, t.Any]]]] = {
             "cpus": {"type": "float"},
             "published_ports": {"type": "list", "elements": "str"},
             "volumes": {"type": "list", "elements": "str"},
-            "healthcheck": {"type": "dict"},
+            "healthcheck": {"type": "dict", "options": _HEALTHCHECK},
             "stop_timeout": {"type": "int"},
         },
     ),

@@ -305,12 +305,18 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
             write(
                 "runtime",
                 {
-                    "backend_worker_pools": {"mail": {"queue": ["mail"]}},
+                    "backend_worker_pools": {
+                        "mail": {"queue": ["mail"]},
+                        "bulk": {"command": ["bulk"], "healthcheck": {"interval": "60s"}},
+                    },
                     "backend_periodic_commands": {
                         "clean": {"command": ["acme", "clean"], "schedule": "61 * * * *"},
                         "report": {"command": ["acme", "report"]},
                     },
-                    "backend_processes": {"listener": {"command": "acme listen"}},
+                    "backend_processes": {
+                        "listener": {"command": "acme listen"},
+                        "relay": {"command": ["relay"], "healthcheck": {"test": ["CMD", "true"], "retry": 3}},
+                    },
                     "backend_beat_healthcheck": {"tset": ["CMD", "true"]},
                     "backend_release_commands": ["python manage.py migrate"],
                     "backend_static_url": "static/",
@@ -474,6 +480,8 @@ MISTAKES = [
     ("runtime", r"backend_periodic_commands.clean.schedule = 61 \* \* \* \* .*: not a time of cron"),
     ("runtime", r"backend_periodic_commands.report .*: has not exactly one of schedule and every"),
     ("runtime", r"backend_processes.listener.command = acme listen .*: wrong type or value; it must be of type list"),
+    ("runtime", r"backend_worker_pools.bulk.healthcheck.test .*: missing; add the key"),
+    ("runtime", r"backend_processes.relay.healthcheck.retry .*: unknown key; did you mean retries\?"),
     ("runtime", r"backend_beat_healthcheck.tset .*: unknown key; did you mean test\?"),
     ("runtime", r"backend_release_commands = python manage.py migrate .*: wrong type; give a list of arguments"),
     ("runtime", r"backend_static_url = static/ .*: not a path between slashes"),

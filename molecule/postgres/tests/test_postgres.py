@@ -197,8 +197,8 @@ def test_what_the_owner_sets_for_the_application_does_not_keep_the_role_from_its
 ) -> None:
     settings = {"default_transaction_read_only": "on", "statement_timeout": "'1ms'", "search_path": "nowhere"}
     for name, value in settings.items():
-        sql = f"SET default_transaction_read_only = off; ALTER DATABASE shop SET {name} = {value}"
-        host.check_output("docker exec -e PGOPTIONS='-c statement_timeout=0' %s psql -q -d shop -c %s", NAME, sql)
+        sql = f"ALTER DATABASE shop SET {name} = {value}"
+        host.check_output("docker exec %s psql -q -d postgres -c %s", NAME, sql)
     try:
         result = converge(postgres_application_password="another")
         assert result.returncode == 0, result.stdout
