@@ -73,6 +73,12 @@ def test_an_interval_runs_at_once_and_again(timer, program):
     assert program.with_name("health").read_text().split()[0]
 
 
+def test_a_health_that_cannot_be_noted_ends_nothing(timer, program):
+    # As on a full file system: there is something in the way.
+    program.with_name("health.new").mkdir()
+    assert timer(command=python("print('ran')"), every=1).wait("done", 2)
+
+
 def test_a_failure_is_told_and_the_next_run_comes(timer):
     one = timer(command=python("raise SystemExit(3)"), every=1)
     assert [line["exit_code"] for line in one.wait("failed", 2)][:2] == [3, 3]

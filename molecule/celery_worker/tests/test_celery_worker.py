@@ -148,6 +148,7 @@ def test_full_tmp_is_told_and_kills_nobody(host, orders: Orders, container: str)
     started = inspect(host, container, ".State.StartedAt")
     result = host.run("docker exec %s dd if=/dev/zero of=/tmp/full bs=1M count=700", container)
     assert "No space left on device" in result.stderr
+    wait(lambda: "Health is not noted" in host.run("docker logs %s", container).stderr, 30, "a note that has no room")
     orders.send("confirm", container)
     orders.wait_for("confirmed", f"{container} by default in north")
     host.check_output("docker exec %s rm /tmp/full", container)

@@ -99,8 +99,10 @@ def start(settings: dict) -> Run | None:
 def note(health: Path) -> None:
     """Written beside first: who reads it while it is written must not find it empty."""
     fresh = health.with_name(health.name + ".new")
-    fresh.write_text(Path("/proc/uptime").read_text())
-    fresh.replace(health)
+    # Where there is no room, the check fails for want of a note, and the command goes on.
+    with contextlib.suppress(OSError):
+        fresh.write_text(Path("/proc/uptime").read_text())
+        fresh.replace(health)
 
 
 def main(settings: dict, health: Path) -> int:
