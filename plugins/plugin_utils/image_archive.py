@@ -102,9 +102,9 @@ def saved(references: t.Sequence[str]) -> t.Iterator[t.BinaryIO]:
             while process.stdout.read(TEXT_SIZE):
                 pass
         except (tarfile.TarError, KeyError):
-            # It ended early, for which its exit code has the reason.
-            if not process.poll():
-                process.kill()
+            # One that ended early has said why.
+            process.stdout.close()
+            if not process.wait():
                 raise
         except BaseException:
             process.kill()
