@@ -140,6 +140,9 @@ def test_what_another_authority_signed_is_none_of_ours(told):
         # 3. The old one goes: only when nothing shows what it signed.
         ({"ca": NEW}, NEW, [OLD, NEW], True),
         ({"ca": NEW}, OLD, [OLD, NEW], False),
+        # An edge, whose certificate browsers alone have to trust.
+        ({"ca": NEW, "ca-previous": OLD}, OLD, [], True),
+        ({"ca": NEW}, OLD, [], False),
         # The old controller afterwards.
         ({"ca": OLD}, NEW, [NEW], False),
     ],

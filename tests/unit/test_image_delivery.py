@@ -108,7 +108,7 @@ def test_a_host_that_cannot_load_says_why_and_nothing_hangs(engine, monkeypatch)
 
 
 def test_a_save_that_fails_ends_the_load_on_the_host(engine):
-    with pytest.raises(image_archive.ArchiveError, match="docker save failed: .*No such file"):
+    with pytest.raises(image_archive.ArchiveError, match=r"docker save failed: .*No such file"):
         Delivery().deliver(["shop/django:1"], set())
     assert list((engine / "host").iterdir()) == []
 
