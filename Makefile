@@ -14,6 +14,8 @@ STACK ?= broadcast
 ARGS ?=
 # What runs at once in `make test`. Scenarios wait a lot, so one more than there are processors keeps these busy.
 JOBS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# The Engine that the modules use as well: a context of the command line client is unknown to them.
+export DOCKER_HOST ?= unix:///var/run/docker.sock
 # Set on some build machines; it makes every module start compile its code anew.
 unexport PYTHONDONTWRITEBYTECODE
 

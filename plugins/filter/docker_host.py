@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 
-from ansible_collections.broadcast.stack.plugins.module_utils import firewall
+from ansible_collections.broadcast.stack.plugins.module_utils import engine_options, firewall
 
 MANAGED = "Ansible managed"
 
@@ -47,6 +47,28 @@ def ipam(network: dict) -> dict:
     return result
 
 
+def engine(observation: dict, options: dict, manage: bool, change: bool) -> dict:
+    """What becomes of the Engine's options, see engine_options.merge, and due: whether anything does.
+
+    options: docker_host_daemon_options. manage, change: docker_host_manage_engine and docker_host_change_engine.
+    """
+    merged = engine_options.merge(observation, options)
+    if not manage or (observation["engine"]["installed"] and not change):
+        merged.update(changes=[], problems=[], restart=False)
+    return {**merged, "due": bool(merged["changes"])}
+
+
+def problems(options: dict, observation: dict, manage: bool) -> list[str]:
+    """Sentences "subject: what; remedy" about docker_host_daemon_options, and about the Engine that is there."""
+    found = engine_options.option_problems(options) + engine_options.host_problems(observation, options)
+    if options and not manage:
+        found.append(
+            "docker_host_daemon_options: docker_host_manage_engine is false, so nobody would set them; write them into "
+            "the host's daemon.json yourself"
+        )
+    return found
+
+
 def firewall_rules(wanted: dict, stack: str, networks: list[dict]) -> str:
     """docker_host_firewall as text for nft; networks: items of docker_host_networks."""
     return firewall.rules(stack, wanted, [network["subnet"] for network in networks], MANAGED)
@@ -70,8 +92,10 @@ class FilterModule:
 
     def filters(self):
         return {
+            "docker_host_engine": engine,
             "docker_host_firewall_differs": firewall_differs,
             "docker_host_firewall_rules": firewall_rules,
             "docker_host_ipam": ipam,
+            "docker_host_problems": problems,
             "docker_host_network_problems": network_problems,
         }

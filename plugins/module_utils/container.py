@@ -452,6 +452,28 @@ def missing_volumes(specs: list[dict], observation: dict, settings: dict) -> lis
     return list(found.values())
 
 
+def foreign(spec: dict, observation: dict, settings: dict) -> str:
+    """What on the host has a name of this specification and is somebody else's; empty when nothing is.
+
+    A volume without a label is the stack's when a container of the stack has it. settings: {stack, adopted_volumes}.
+    """
+    stack, containers = settings["stack"], observation["containers"]
+    container = containers.get(spec["name"])
+    if container and container["stack"] != stack:
+        owner = "of the stack %s" % container["stack"] if container["stack"] else "not of this stack"
+        return "%s: a container of this name is on the host and is %s; remove or rename it" % (spec["name"], owner)
+    ours = {name for one in containers.values() if one["stack"] == stack for name in one.get("volumes", [])}
+    for name in [text.split(":")[0] for text in spec.get("volumes") or []]:
+        volume = observation["volumes"].get(name)
+        if volume and volume["stack"] != stack and name not in ours and name not in settings.get("adopted_volumes", []):
+            owner = "belongs to the stack %s" % volume["stack"] if volume["stack"] else "was not made for this stack"
+            return (
+                "%s: the volume %s is on the host and %s; remove it, or list it in stack_adopted_volumes when its data "
+                "is to be this stack's" % (spec["name"], name, owner)
+            )
+    return ""
+
+
 def runtime_differences(options: dict, container: dict) -> list[str]:
     """Options that can be changed on an existing container by hand, compared with the Engine's view."""
     found = []
@@ -476,7 +498,7 @@ def reasons(spec: dict, options: dict, digest: str, rendered: dict, observation:
     if container is None:
         return ["is missing"]
     if not container["checksum"]:
-        return ["was not created by this stack"]
+        return ["was created by hand"]
     base = os.path.join(root, spec["name"])
     environment = observation.get("environments", {}).get(spec["name"])
     found = file_differences(rendered, observation["files"], base, environment)
@@ -541,6 +563,8 @@ def plan(specs, observation, policy, settings):
     for spec in selected(specs, settings):
         if "healthcheck" not in spec:
             raise SpecificationError("%s: a long-lived container needs a healthcheck" % spec["name"])
+        if somebodys := foreign(spec, observation, settings):
+            raise SpecificationError(somebodys)
         options = arguments(spec, policy, root, user)
         digest = checksum(spec, options, settings["managed"])
         wished = directories(spec, root, settings["managed"], user, observation["host"]["uid"])
@@ -756,6 +780,8 @@ def one_run(spec, observation, policy, settings, timeout):
     """
     settings = {**settings, "slot": ""}
     (spec,) = validate([spec])
+    if somebodys := foreign(spec, observation, settings):
+        raise SpecificationError(somebodys)
     return [
         {
             "name": spec["name"],

@@ -9,6 +9,12 @@ import socket
 import struct
 import urllib.parse
 
+from ansible.module_utils.basic import env_fallback
+
+# Where modules find the Engine, those of community.docker as well: DOCKER_HOST of the host they run on, else the usual
+# socket. The contexts of the command line client are its own.
+DEFAULT_HOST = "unix:///var/run/docker.sock"
+HOST_OPTION = {"type": "str", "default": DEFAULT_HOST, "fallback": (env_fallback, ["DOCKER_HOST"])}
 # What the Engine gives a container that asks for nothing.
 DEFAULT_GRACE = 10
 # What the Engine needs itself, beyond the grace.
@@ -43,7 +49,7 @@ class Engine:
     def __init__(self, url, timeout=30):
         scheme, _sep, path = url.partition("://")
         if scheme != "unix":
-            raise EngineError("only unix:// sockets are supported, not %s" % url)
+            raise EngineError("only unix:// sockets are supported, not %s: unset DOCKER_HOST, or set it to one" % url)
         self.path = path
         self.connection = UnixConnection(path, timeout)
 

@@ -30,7 +30,7 @@ options:
     type: int
     default: 3600
   docker_host:
-    description: URL of the Engine's Unix socket.
+    description: URL of the Engine's Unix socket; E(DOCKER_HOST) of the host when it is set.
     type: str
     default: unix:///var/run/docker.sock
 attributes:
@@ -71,7 +71,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.broadcast.stack.plugins.module_utils import likeness
-from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError, joined
+from ansible_collections.broadcast.stack.plugins.module_utils.engine import HOST_OPTION, Engine, EngineError, joined
 
 TIMED_OUT = 124
 # A container with secret variables starts with these words, see module_utils/container.py: its command follows.
@@ -131,7 +131,7 @@ def main():
             "command": {"type": "raw", "required": True},
             "stack": {"type": "str", "required": True},
             "timeout": {"type": "int", "default": 3600},
-            "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
+            "docker_host": HOST_OPTION,
         },
         supports_check_mode=True,
     )

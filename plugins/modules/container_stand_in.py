@@ -39,7 +39,7 @@ options:
     type: int
     default: 120
   docker_host:
-    description: URL of the Engine's Unix socket.
+    description: URL of the Engine's Unix socket; E(DOCKER_HOST) of the host when it is set.
     type: str
     default: unix:///var/run/docker.sock
 attributes:
@@ -76,6 +76,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.broadcast.stack.plugins.module_utils import likeness, stand_in
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import (
+    HOST_OPTION,
     Engine,
     EngineError,
     grace_of,
@@ -239,7 +240,7 @@ def main():
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "leave": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 120},
-            "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
+            "docker_host": HOST_OPTION,
         },
         supports_check_mode=True,
     )

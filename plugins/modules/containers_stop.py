@@ -27,7 +27,7 @@ options:
     type: bool
     default: false
   docker_host:
-    description: URL of the Engine's Unix socket.
+    description: URL of the Engine's Unix socket; E(DOCKER_HOST) of the host when it is set.
     type: str
     default: unix:///var/run/docker.sock
 attributes:
@@ -70,6 +70,7 @@ import time
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import (
     ANSWER_SECONDS,
+    HOST_OPTION,
     MISSING,
     Engine,
     EngineError,
@@ -171,7 +172,7 @@ def main():
             "names": {"type": "list", "elements": "str", "required": True},
             "extra_seconds": {"type": "int", "default": 0},
             "remove": {"type": "bool", "default": False},
-            "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
+            "docker_host": HOST_OPTION,
         },
         supports_check_mode=True,
     )

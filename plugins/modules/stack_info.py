@@ -26,7 +26,7 @@ options:
     elements: path
     default: [/etc/docker/daemon.json]
   docker_host:
-    description: URL of the Engine's Unix socket.
+    description: URL of the Engine's Unix socket; E(DOCKER_HOST) of the host when it is set.
     type: str
     default: unix:///var/run/docker.sock
   logs:
@@ -77,7 +77,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 engine:
-  description: Docker Engine. C(error) says why a running Engine could not be asked.
+  description:
+    - Docker Engine. C(error) says why a running Engine could not be asked. C(configuration) is what its options are
+      made of, the path and text of its file, the arguments of its process or service, and the note of what this stack
+      has written there.
   returned: always
   type: dict
   sample: {installed: true, running: true, version: 26.1.5, api_version: "1.45", driver: overlay2, error: ""}
@@ -148,8 +151,8 @@ import struct
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.broadcast.stack.plugins.module_utils import firewall, image_references
-from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError, joined
+from ansible_collections.broadcast.stack.plugins.module_utils import engine_options, firewall, image_references
+from ansible_collections.broadcast.stack.plugins.module_utils.engine import HOST_OPTION, Engine, EngineError, joined
 
 LABEL_PREFIX = "broadcast.stack."
 # Folder below the root with the state of releases, and how many records of it a run needs.
@@ -411,7 +414,12 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
     waited = wait_healthy(Engine(docker_host), healthy, restarts) if healthy else {}
     installed = bool(shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/bin:/usr/bin"))
     result = {
-        "engine": {"installed": installed, "running": False, "error": ""},
+        "engine": {
+            "installed": installed,
+            "running": False,
+            "error": "",
+            "configuration": engine_options.state(stack),
+        },
         "host": {
             "memory_mb": memory_mb(),
             "cpus": os.cpu_count(),
@@ -450,6 +458,9 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
         api_version=version["ApiVersion"],
         driver=info["Driver"],
         live_restore=info["LiveRestoreEnabled"],
+        data_root=info["DockerRootDir"],
+        swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive") != "inactive",
+        remaps_users=any("name=userns" in text for text in info.get("SecurityOptions") or []),
         # A containerd image store names images by manifest, and its load needs every layer.
         containerd_store=any("containerd" in str(row[1]) for row in info.get("DriverStatus") or []),
     )
@@ -490,7 +501,7 @@ def main():
             "stack": {"type": "str", "required": True},
             "root": {"type": "path", "required": True},
             "paths": {"type": "list", "elements": "path", "default": ["/etc/docker/daemon.json"]},
-            "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
+            "docker_host": HOST_OPTION,
             "logs": {"type": "list", "elements": "str", "default": []},
             "layers": {"type": "bool", "default": False},
             "ask": {"type": "dict", "default": {}},

@@ -30,7 +30,7 @@ options:
     type: int
     default: 100
   docker_host:
-    description: URL of the Engine's Unix socket.
+    description: URL of the Engine's Unix socket; E(DOCKER_HOST) of the host when it is set.
     type: str
     default: unix:///var/run/docker.sock
 attributes:
@@ -62,7 +62,7 @@ import re
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError, joined
+from ansible_collections.broadcast.stack.plugins.module_utils.engine import HOST_OPTION, Engine, EngineError, joined
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -110,7 +110,7 @@ def main():
             "services": {"type": "list", "elements": "str", "default": []},
             "since": {"type": "str", "default": ""},
             "lines": {"type": "int", "default": 100},
-            "docker_host": {"type": "str", "default": "unix:///var/run/docker.sock"},
+            "docker_host": HOST_OPTION,
         },
         supports_check_mode=True,
     )

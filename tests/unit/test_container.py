@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.broadcast.stack.plugins.module_utils import container
 
+ROOT = Path(__file__).resolve().parents[2]
 POLICY = {"read_only": True, "cap_drop": ["ALL"], "restart_policy": "unless-stopped", "pids_limit": 256, "init": True}
 SETTINGS = {"stack": "shop", "root": "/srv/shop", "user": "", "role": "web", "managed": "Ansible managed"}
 SPEC = {
@@ -110,7 +113,7 @@ def test_a_changed_specification_recreates_and_says_why(change, reason):
         ({"status": "paused"}, "is paused", True),
         ({"health": "unhealthy"}, "is unhealthy", True),
         ({"health": "starting"}, "is starting", False),
-        ({"checksum": ""}, "was not created by this stack", True),
+        ({"checksum": ""}, "was created by hand", True),
         ({"image_id": "sha256:2"}, "image shop/django:1 instead of shop/django:1", True),
         ({"memory": 2**30}, "memory was changed by hand", True),
         ({"restart_policy": "no"}, "restart_policy was changed by hand", True),
@@ -513,3 +516,39 @@ def test_an_image_is_the_same_in_every_spelling(written, found):
 def test_memory_file_systems_without_a_size_share_half_of_the_memory(tmpfs, sized):
     spec = {**SPEC, "tmpfs": tmpfs, "memory": "256m"}
     assert container.arguments(spec, POLICY, "/opt/shop", "")["tmpfs"] == sized
+
+
+def test_a_container_of_somebody_else_is_not_replaced():
+    with pytest.raises(container.SpecificationError, match="shop-web: a container of this name .* is not of this"):
+        plan(host(stack=""))
+    with pytest.raises(container.SpecificationError, match="of the stack other"):
+        plan(host(stack="other"))
+
+
+@pytest.mark.parametrize(("stack", "whose"), [("", "was not made for this"), ("other", "belongs to the stack other")])
+def test_a_volume_of_somebody_else_is_not_taken(stack, whose):
+    spec = {**SPEC, "volumes": ["shop-media:/srv/media", "/srv/x:/x"]}
+    observation = {**host(), "containers": {}, "volumes": {"shop-media": {"stack": stack, "uid": 0}}}
+    with pytest.raises(container.SpecificationError, match="volume shop-media is on the host and " + whose):
+        plan(observation, spec)
+    with pytest.raises(container.SpecificationError, match="stack_adopted_volumes"):
+        container.one_run(spec, observation, POLICY, SETTINGS, 60)
+    assert container.plan([spec], observation, POLICY, {**SETTINGS, "adopted_volumes": ["shop-media"]})
+    # Of a version or a hand that gave it no label.
+    observation["containers"]["shop-worker"] = {"stack": "shop", "role": "worker", "volumes": ["shop-media"]}
+    assert plan(observation, spec)
+    assert plan({**observation, "volumes": {"shop-media": {"stack": "shop", "uid": 0}}}, spec)
+
+
+def test_every_container_has_its_own_log_limits_and_no_new_privileges():
+    """Not the Engine: it has containers of others."""
+    (policy,) = [yaml.safe_load((ROOT / "roles/container/vars/main.yml").read_text())["container_policy"]]
+    (step,) = container.plan([SPEC], {**host(), "containers": {}}, policy, SETTINGS)
+    assert step["arguments"]["security_opts"] == ["no-new-privileges:true"]
+    assert (step["arguments"]["log_driver"], step["arguments"]["log_options"]) == (
+        "json-file",
+        {"max-size": "10m", "max-file": "3"},
+    )
+    once = container.oneshot(SPEC, policy, SETTINGS)
+    assert once["security_opts"] == ["no-new-privileges:true"]
+    assert once["log_options"]["max-file"] == "3"

@@ -366,7 +366,8 @@ def test_lost_host_comes_back_from_copied_repositories(
     host.check_output(f"find {MEDIA} -mindepth 1 -delete && rm -r /opt/shop")
     for path in (REPOSITORY, VOLUMES_REPOSITORY):
         volume = Path(path).parent.name
-        host.check_output(f"cp -a {path} /root/copy && docker volume rm {volume} && docker volume create {volume}")
+        create = f"docker volume create --label broadcast.stack.name=shop {volume}"
+        host.check_output(f"cp -a {path} /root/copy && docker volume rm {volume} && {create}")
         host.check_output(f"cp -aT /root/copy {path} && rm -r /root/copy")
     if backups_run:
         # A backup of the volumes is due at once, and would be the newest.

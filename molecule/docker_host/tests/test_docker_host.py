@@ -38,15 +38,12 @@ def test_the_engine_answers_and_keeps_containers_through_its_own_restart(host):
     assert info(host)["LiveRestoreEnabled"] is True
 
 
-def test_container_logs_are_rotated(host, probe):
-    identifier = host.check_output(f"docker create --name shop-logged {probe} /usr/bin/sleep 1")
+def test_containers_of_others_get_no_policy(host, probe):
+    identifier = host.check_output(f"docker create --name legacy-logged {probe} /usr/bin/sleep 1")
     config = json.loads(host.check_output(f"docker inspect {identifier}"))[0]["HostConfig"]["LogConfig"]
     host.check_output(f"docker rm {identifier}")
-    assert config == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
-
-
-def test_no_container_gains_privileges(host, probe):
-    assert "NoNewPrivs:\t1" in host.check_output(f"docker run --rm {probe} /usr/bin/cat /proc/self/status")
+    assert config == {"Type": "json-file", "Config": {}}
+    assert "NoNewPrivs:\t0" in host.check_output(f"docker run --rm {probe} /usr/bin/cat /proc/self/status")
 
 
 def test_ports_are_published_without_a_proxy_process(host, probe):
@@ -85,6 +82,116 @@ def test_a_changed_option_is_applied_and_leaves_containers_running(host, converg
     assert converge().returncode == 0
     assert not info(host)["Labels"]
     assert running() == before
+
+
+DAEMON = "/etc/docker/daemon.json"
+NOTE = "/etc/broadcast.stack/shop.daemon.json"
+# The whole file of the first versions.
+FIRST_VERSIONS = {
+    "live-restore": True,
+    "log-driver": "json-file",
+    "log-opts": {"max-file": "3", "max-size": "10m"},
+    "no-new-privileges": True,
+    "userland-proxy": False,
+}
+
+
+def written(host) -> dict:
+    return json.loads(host.file(DAEMON).content_string)
+
+
+def test_the_file_of_the_first_versions_becomes_todays(host, converge, running):
+    today, before = written(host), running()
+    host.run_expect([0], f"printf '%s\\n' '{json.dumps(FIRST_VERSIONS, indent=2)}' > {DAEMON} && rm {NOTE}")
+    assert converge("--check").returncode == 0
+    assert written(host) == FIRST_VERSIONS
+    assert converge().returncode == 0
+    assert written(host) == today
+    assert running() == before
+    assert "changed=0" in converge().stdout
+
+
+@pytest.fixture
+def legacy(host, probe):
+    """Somebody else's Engine on this host: its own options, a flag, and a container with a volume."""
+    options = {
+        "data-root": "/var/lib/docker/moved",
+        "dns": ["192.0.2.53"],
+        "insecure-registries": ["registry.lan:5000"],
+        "log-driver": "local",
+    }
+    restart = (
+        "kill $(cat /run/docker.pid); while [ -e /run/docker.pid ]; do sleep 0.2; done; "
+        "(setsid dockerd {} > /var/log/docker.log 2>&1 &); until docker info > /dev/null 2>&1; do sleep 0.2; done"
+    )
+    host.check_output(f"cp {DAEMON} /root/daemon.json && cp {NOTE} /root/note.json && rm {NOTE}")
+    host.check_output("docker save probe:1 > /root/probe.tar")
+    text = json.dumps(options)
+    host.run_expect([0], f"printf %s '{text}' > /srv/daemon.json && ln -sf /srv/daemon.json {DAEMON}")
+    host.check_output(restart.format("--label owner=somebody"))
+    host.check_output("docker load < /root/probe.tar && rm /root/probe.tar")
+    host.check_output("docker run --detach --name legacy --volume legacy:/data probe:1 /usr/bin/sleep 3600")
+    yield options
+    host.check_output("docker rm --force legacy; docker volume rm legacy")
+    host.check_output(f"rm {DAEMON} && mv /root/daemon.json {DAEMON} && mv /root/note.json {NOTE}")
+    host.check_output(restart.format(""))
+
+
+def test_what_others_configured_stays(host, converge, legacy):
+    started = "docker inspect --format '{{.State.StartedAt}} {{.State.Running}}' legacy"
+    before, process = host.check_output(started), host.check_output("cat /run/docker.pid")
+    plan = converge("--check", docker_host_networks=[])
+    assert plan.returncode == 0, plan.stdout
+    result = converge(docker_host_networks=[])
+    assert result.returncode == 0, result.stdout
+    assert written(host) == {**legacy, "live-restore": True}
+    assert host.file(DAEMON).is_symlink
+    (copy,) = host.check_output("ls /srv/daemon.json.*").split()
+    assert json.loads(host.file(copy).content_string) == legacy
+    assert host.check_output(started) == before
+    # live-restore needs no restart, nobody's container was at risk.
+    assert host.check_output("cat /run/docker.pid") == process
+    assert info(host)["LiveRestoreEnabled"] is True
+    assert "changed=0" in converge(docker_host_networks=[]).stdout
+    # One that needs a restart is merged, and the Engine keeps its flag.
+    assert converge(docker_host_networks=[], docker_host_daemon_options={"dns": ["192.0.2.54"]}).returncode == 0
+    assert written(host)["dns"] == ["192.0.2.53", "192.0.2.54"]
+    assert host.check_output("cat /run/docker.pid") != process
+    assert info(host)["Labels"] == ["owner=somebody"]
+    assert info(host)["DockerRootDir"] == "/var/lib/docker/moved"
+    assert host.check_output(started) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"data-root": "/srv/docker"}, "would hide the containers, images and volumes"),
+        ({"labels": ["owner=shop"]}, "labels: is owner=somebody by a flag"),
+        ({"hosts": ["tcp://0.0.0.0:2375", "unix:///var/run/docker.sock"]}, "is root of the host"),
+    ],
+)
+def test_what_others_need_is_not_taken_from_them(host, converge, legacy, options, reason):
+    result = converge(docker_host_networks=[], docker_host_daemon_options=options)
+    assert result.returncode != 0
+    assert reason in " ".join(result.stdout.split())
+    assert written(host) == legacy
+
+
+def test_an_engine_that_does_not_start_with_an_option_goes_back(host, converge, running):
+    before, options = running(), written(host)
+    result = converge(docker_host_daemon_options={"bip": "10.213.77.1/26"})
+    assert result.returncode != 0
+    assert "started with the old ones again" in " ".join(result.stdout.split()), result.stdout
+    assert written(host) == options
+    assert running() == before
+
+
+def test_a_file_that_is_no_json_is_refused_with_its_line(host, converge):
+    host.check_output(f"cp {DAEMON} /root/daemon.json && sed -i '2s/://' {DAEMON}")
+    result = converge()
+    host.check_output(f"mv /root/daemon.json {DAEMON}")
+    assert result.returncode != 0
+    assert f"{DAEMON}:2: no valid JSON" in " ".join(result.stdout.split())
 
 
 def test_a_killed_engine_comes_back_and_finds_its_containers(host, converge, running):

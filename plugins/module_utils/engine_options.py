@@ -1,0 +1,420 @@
+# MIT License (see LICENSE)
+"""Options of a Docker Engine that others may have configured: what is there is merged with what a stack needs.
+
+An option is a flag of the running Engine or of its service, or a key of its file; the Engine does not start with one
+that is both.
+"""
+
+from __future__ import annotations
+
+import copy
+import glob
+import json
+import os
+import re
+import shlex
+import typing as t
+
+FILE = "/etc/docker/daemon.json"
+PID_FILE = "/run/docker.pid"
+# Of the service, beside the variable DOCKER_OPTS in DEFAULTS; the folders in the service manager's order.
+UNIT = "docker.service"
+UNIT_FOLDERS = (
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+)
+DEFAULTS = "/etc/default/docker"
+DIRECTORY = "/etc/broadcast.stack"
+
+# Without it the containers of all stop when the Engine is restarted or upgraded.
+NEEDED = {"live-restore": True}
+# An Engine that is there already has its own way to publish ports, which works as well.
+OF_A_NEW_ENGINE = {"userland-proxy": False}
+# The whole file of the first versions, without what the inventory added to it. They knew no other's options.
+FIRST_VERSIONS = {
+    "live-restore": True,
+    "log-driver": "json-file",
+    "log-opts": {"max-size": "10m", "max-file": "3"},
+    "no-new-privileges": True,
+    "userland-proxy": False,
+}
+# Another value of these shows the Engine another place or form of its data: what was there seems gone.
+DATA = (
+    "containerd",
+    "containerd-namespace",
+    "containerd-plugins-namespace",
+    "data-root",
+    "exec-root",
+    "features",
+    "graph",
+    "storage-driver",
+    "storage-opts",
+    "userns-remap",
+)
+# The Engine takes these from its file while it runs; for all others it is restarted.
+RELOADED = {
+    "allow-nondistributable-artifacts",
+    "authorization-plugins",
+    "debug",
+    "default-runtime",
+    "insecure-registries",
+    "labels",
+    "live-restore",
+    "max-concurrent-downloads",
+    "max-concurrent-uploads",
+    "max-download-attempts",
+    "registry-mirrors",
+    "runtimes",
+    "shutdown-timeout",
+}
+SHORT_FLAGS = {
+    "-D": "debug",
+    "-G": "group",
+    "-H": "hosts",
+    "-b": "bridge",
+    "-g": "data-root",
+    "-l": "log-level",
+    "-p": "pidfile",
+    "-s": "storage-driver",
+}
+# A flag that may be given several times is a list in the file, with a plural for its name.
+REPEATED_FLAGS = {
+    "add-runtime": "runtimes",
+    "authorization-plugin": "authorization-plugins",
+    "default-address-pool": "default-address-pools",
+    "default-ulimit": "default-ulimits",
+    "dns-opt": "dns-opts",
+    "exec-opt": "exec-opts",
+    "feature": "features",
+    "graph": "data-root",
+    "host": "hosts",
+    "insecure-registry": "insecure-registries",
+    "label": "labels",
+    "log-opt": "log-opts",
+    "node-generic-resource": "node-generic-resources",
+    "registry-mirror": "registry-mirrors",
+    "storage-opt": "storage-opts",
+}
+
+
+# On the host ----------------------------------------------------------------------------------------------------------
+
+
+def note_path(stack: str) -> str:
+    """File with the options that a stack has written, so that one that it does not want any more can go."""
+    return os.path.join(DIRECTORY, stack + ".daemon.json")
+
+
+def text_of(path: str) -> str | None:
+    """Text of a file, without a byte order mark; None when there is none. Raises OSError and UnicodeDecodeError."""
+    try:
+        with open(path, encoding="utf-8-sig") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+
+
+def running(pid_file: str = PID_FILE, processes: str = "/proc") -> tuple[int, list[str]]:
+    """Process id and arguments of the Engine on this host; 0 and none when it is not found."""
+    for pid in candidates(pid_file, processes):
+        try:
+            with open(os.path.join(processes, pid, "cmdline"), "rb") as stream:
+                words = [word.decode(errors="replace") for word in stream.read().split(b"\0")[:-1]]
+        except OSError:
+            continue
+        if words and os.path.basename(words[0]) == "dockerd":
+            return int(pid), words[1:]
+    return 0, []
+
+
+def candidates(pid_file: str, processes: str) -> t.Iterator[str]:
+    """Processes that may be the Engine: that of its usual file, then all but those of nested hosts."""
+    try:
+        with open(pid_file) as stream:
+            yield stream.read().strip()
+    except OSError:
+        pass
+    own = namespace(processes, "self")
+    for name in sorted(os.listdir(processes)):
+        if name.isdigit() and own and namespace(processes, name) == own:
+            yield name
+
+
+def namespace(processes: str, pid: str) -> str:
+    try:
+        return os.readlink(os.path.join(processes, pid, "ns", "pid"))
+    except OSError:
+        return ""
+
+
+def service_arguments(systemd: bool, root: str = "/") -> list[str]:
+    """Arguments that the service gives the Engine: of its unit and drop-ins, or without systemd its defaults."""
+    folders = [os.path.join(root, folder.lstrip("/")) for folder in UNIT_FOLDERS if systemd]
+    units = [path for folder in folders if os.path.isfile(path := os.path.join(folder, UNIT))]
+    # Of drop-ins with the same name the first folder's counts.
+    drop_ins = {
+        os.path.basename(path): path
+        for folder in reversed(folders)
+        for path in glob.glob(os.path.join(folder, UNIT + ".d", "*.conf"))
+    }
+    command, variables = "dockerd $DOCKER_OPTS", assignments(text_of(os.path.join(root, DEFAULTS.lstrip("/"))) or "")
+    for path in units[:1] + [drop_ins[name] for name in sorted(drop_ins)]:
+        for line in (text_of(path) or "").replace("\\\n", " ").splitlines():
+            key, _sep, value = line.strip().partition("=")
+            if key == "ExecStart" and value.strip():
+                command = value.strip()
+            elif key == "Environment":
+                variables.update(assignments("\n".join(shlex.split(value))))
+            elif key == "EnvironmentFile":
+                variables.update(assignments(text_of(os.path.join(root, value.strip().lstrip("-/"))) or ""))
+    # A variable of its own word becomes several; within another one it stays a part of it.
+    command = re.sub(r"\$(?:\{(\w+)\}|(\w+))", lambda match: variables.get(match[1] or match[2], ""), command)
+    return shlex.split(command)[1:]
+
+
+def assignments(text: str) -> dict[str, str]:
+    """Variables of a file with lines NAME=value, whose values may be quoted."""
+    pairs = (line.strip().partition("=") for line in text.splitlines() if not line.lstrip().startswith("#"))
+    return {name.removeprefix("export ").strip(): value.strip().strip("\"'") for name, sep, value in pairs if sep}
+
+
+def state(stack: str) -> dict:
+    """What stack_info tells of an Engine's options on this host: path and text of its file, arguments, the note."""
+    found = {"path": FILE, "text": None, "error": "", "pid": 0, "arguments": [], "note": None}
+    found["systemd"] = os.path.isdir("/run/systemd/system")
+    try:
+        found["pid"], found["arguments"] = running()
+        if not found["pid"]:
+            found["arguments"] = service_arguments(found["systemd"])
+        found["path"] = flags(found["arguments"]).get("config-file", [FILE])[-1]
+        found["text"] = text_of(found["path"])
+        found["note"] = text_of(note_path(stack))
+    except (OSError, ValueError) as error:
+        found["error"] = str(error)
+    return found
+
+
+# On the controller ----------------------------------------------------------------------------------------------------
+
+
+def flags(arguments: list[str]) -> dict[str, list[str]]:
+    """Key of the file to the values of the Engine's flags for it; of a flag without a value it is V(true)."""
+    found: dict[str, list[str]] = {}
+    for index, word in enumerate(arguments):
+        if not word.startswith("-"):
+            continue
+        name, sep, value = word.partition("=")
+        if not name.startswith("--") and len(name) > 2:
+            name, sep, value = word[:2], "=", word[2:].removeprefix("=")
+        if not sep:
+            follows = arguments[index + 1 : index + 2]
+            value = follows[0] if follows and not follows[0].startswith("-") else "true"
+        name = SHORT_FLAGS.get(name, name.lstrip("-"))
+        found.setdefault(REPEATED_FLAGS.get(name, name), []).append(value)
+    return found
+
+
+def given_by(values: list[str], wished: object) -> bool:
+    """Whether flags already say what is wished."""
+    if isinstance(wished, bool):
+        return values[-1].lower() in (("true", "1", "t") if wished else ("false", "0", "f"))
+    if isinstance(wished, dict):
+        return {"%s=%s" % item for item in wished.items()} <= set(values)
+    if isinstance(wished, list):
+        return {str(item) for item in wished} <= set(values)
+    return values[-1] == str(wished)
+
+
+def joined(present: object, wished: object) -> object:
+    """What is there, with what is wished: dictionaries by key, lists one behind the other, all else as wished."""
+    if isinstance(present, dict) and isinstance(wished, dict):
+        return {**present, **{key: joined(present.get(key), value) for key, value in wished.items()}}
+    if isinstance(present, list) and isinstance(wished, list):
+        return present + [item for item in wished if item not in present]
+    return copy.deepcopy(wished)
+
+
+def without(present: dict, written: dict, wished: dict) -> dict:
+    """What is there, without what a stack has written and does not wish any more."""
+    result = {}
+    for key, value in present.items():
+        ours, wanted = written.get(key), wished.get(key)
+        if key not in written:
+            result[key] = value
+        elif isinstance(value, dict) and isinstance(ours, dict):
+            if (kept := without(value, ours, wanted if isinstance(wanted, dict) else {})) or key in wished:
+                result[key] = kept
+        elif isinstance(value, list) and isinstance(ours, list):
+            items = wanted if isinstance(wanted, list) else []
+            if (kept := [item for item in value if item not in ours or item in items]) or key in wished:
+                result[key] = kept
+        elif key in wished or value != ours:
+            result[key] = value
+    return result
+
+
+def contributed(present: dict, wished: dict, before: dict) -> dict:
+    """Of what is wished, what is not there yet or was written by the stack before: its note."""
+    found = {}
+    for key, value in wished.items():
+        there, ours = present.get(key), before.get(key)
+        if isinstance(value, dict) and isinstance(there, dict):
+            part = contributed(there, value, ours if isinstance(ours, dict) else {})
+        elif isinstance(value, list) and isinstance(there, list):
+            part = [item for item in value if item not in there or item in (ours if isinstance(ours, list) else [])]
+        else:
+            part = value if there != value or key in before else None
+        if part or (part is not None and not isinstance(part, (dict, list))):
+            found[key] = part
+    return found
+
+
+def shown(value: object) -> str:
+    """A value as a plan shows it, without the passwords of addresses."""
+    return re.sub(r"//[^/@\s\"]+@", "//***@", json.dumps(value, sort_keys=True))
+
+
+def parsed(path: str, text: str | None) -> dict:
+    """The options of a file. Raises ValueError with file, line and reason."""
+    if not (text or "").strip():
+        return {}
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError("%s:%d: no valid JSON (%s)" % (path, error.lineno, error.msg)) from error
+    if not isinstance(value, dict):
+        raise ValueError("%s:1: no JSON object" % path)
+    return value
+
+
+def of_first_versions(text: str | None, present: dict, options: dict) -> bool:
+    """Whether a version wrote the file that wrote all of it: by its form and by the values that it always had."""
+    if text != json.dumps(present, indent=2, sort_keys=True) + "\n":
+        return False
+    return all(present.get(key) == value for key, value in FIRST_VERSIONS.items() if key not in options)
+
+
+def has_data(observation: dict) -> bool:
+    """Whether an Engine has something that could seem gone; one that does not run may have."""
+    engine = observation["engine"]
+    kinds = ("containers", "images", "volumes")
+    return engine["installed"] and (not engine["running"] or any(observation.get(kind) for kind in kinds))
+
+
+def merge(observation: dict, options: dict) -> dict:
+    """What becomes of an Engine's options on a host: {text, note, changes, restart, problems}.
+
+    observation: result of stack_info. options: docker_host_daemon_options. text: of the file, note: of the file that
+    remembers what was written; changes: a sentence for each key; restart: whether a reload does not suffice; problems:
+    sentences "subject: what; remedy" that forbid any of it.
+    """
+    engine, seen = observation["engine"], observation["engine"]["configuration"]
+    path = seen["path"]
+    result = {"text": seen["text"] or "", "note": seen["note"] or "", "changes": [], "restart": False, "problems": []}
+    try:
+        if seen["error"]:
+            raise ValueError("%s: cannot be read (%s)" % (path, seen["error"]))
+        present = parsed(path, seen["text"])
+    except ValueError as error:
+        result["problems"].append("%s; mend the file, which the Engine would not start with either" % error)
+        return result
+    try:
+        written = parsed("", seen["note"])
+    except ValueError:
+        # Nothing is taken for ours then, so nothing is removed.
+        written = {}
+    if not written and of_first_versions(seen["text"], present, options):
+        written = present
+    needed = {} if engine.get("swarm") else NEEDED
+    # Its own file, or one that somebody has put there for the Engine to come.
+    new = {
+        key: value
+        for key, value in OF_A_NEW_ENGINE.items()
+        if key in written or (not engine["installed"] and key not in present)
+    }
+    wished = {**needed, **new, **options}
+    kept = without(present, written, wished)
+    merged = joined(kept, wished)
+    given = flags(seen["arguments"])
+    for key in [key for key in merged if key in given and merged[key] != present.get(key)]:
+        if given_by(given[key], wished[key]):
+            del merged[key]
+            wished.pop(key)
+        else:
+            result["problems"].append(
+                "docker_host_daemon_options.%s: is %s by a flag of the Engine, %s is needed, and a flag and %s "
+                "together keep it from starting; take the flag out of its service (systemctl cat docker, %s)"
+                % (key, " ".join(given[key]), shown(merged[key]), path, DEFAULTS)
+            )
+    changed = sorted(key for key in {*present, *merged} if present.get(key) != merged.get(key))
+    for key in changed:
+        before, after = present.get(key), merged.get(key)
+        if key not in merged:
+            text = "%s goes, was %s" % (key, shown(before))
+        else:
+            text = "%s: %s%s" % (key, shown(after), " instead of %s" % shown(before) if key in present else "")
+        result["changes"].append(text)
+        actual = {"data-root": engine.get("data_root"), "graph": engine.get("data_root")}
+        actual["storage-driver"] = engine.get("driver")
+        if key in DATA and has_data(observation) and not (after and actual.get(key) == after):
+            result["problems"].append(
+                "docker_host_daemon_options.%s: %s instead of %s would hide the containers, images and volumes that "
+                "this host's Engine has; move them yourself and set it in %s, or leave the option out"
+                % (key, shown(after), shown(before) if key in present else "the Engine's own", path)
+            )
+    if engine.get("swarm") and merged.get("live-restore"):
+        result["problems"].append(
+            "docker_host_daemon_options.live-restore: the Engine is in Swarm mode and does not start with it; "
+            "take it out"
+        )
+    if changed:
+        result["text"] = json.dumps(merged, indent=2, sort_keys=True) + "\n"
+        result["restart"] = not set(changed) <= RELOADED
+        note = contributed(kept, wished, written)
+        result["note"] = json.dumps(note, indent=2, sort_keys=True) + "\n" if note else ""
+    return result
+
+
+def option_problems(options: dict) -> list[str]:
+    """What docker_host_daemon_options must not say on any host, as sentences "subject: what; remedy"."""
+    found, subject = [], "docker_host_daemon_options.hosts"
+    hosts = options.get("hosts") or []
+    hosts = [hosts] if isinstance(hosts, str) else [str(host) for host in hosts]
+    if any(host.startswith("tcp:") for host in hosts) and not options.get("tlsverify"):
+        found.append(
+            subject + ": who reaches the Engine at %s is root of the host; use SSH (DOCKER_HOST=ssh://...), or set "
+            "tlsverify with tlscacert, tlscert and tlskey" % next(host for host in hosts if host.startswith("tcp:"))
+        )
+    if hosts and "unix:///var/run/docker.sock" not in hosts:
+        found.append(subject + ": the stack reaches the Engine at unix:///var/run/docker.sock; list that as well")
+    return found
+
+
+def host_problems(observation: dict, options: dict) -> list[str]:
+    """Why an Engine that is there cannot run the stack as it is configured, whoever manages it."""
+    engine, found = observation["engine"], []
+    if engine.get("remaps_users"):
+        found.append(
+            "Docker Engine: maps the users of containers to others (userns-remap), while the stack's files and volumes "
+            "belong to them by number; switch it off, or use another host"
+        )
+    seen = engine.get("configuration") or {}
+    try:
+        present = parsed(seen.get("path", FILE), seen.get("text"))
+    except ValueError:
+        present = {}
+    given = flags(seen.get("arguments") or [])
+    if {**present, **options}.get("iptables") is False or given_by(given.get("iptables", ["true"]), wished=False):
+        found.append(
+            "Docker Engine: iptables is switched off, so containers get no published ports and no way out; "
+            "remove the option from %s or from the Engine's flags" % seen.get("path", FILE)
+        )
+    if not engine["installed"] and seen.get("systemd") and "hosts" in options:
+        found.append(
+            "docker_host_daemon_options.hosts: the package's unit has the flag -H, and the Engine does not start with "
+            "both; use a drop-in of docker.service instead"
+        )
+    return found
