@@ -11,10 +11,11 @@ from ansible_collections.broadcast.stack.plugins.module_utils import engine_opti
 MANAGED = "Ansible managed"
 
 
-def network_problems(networks: list[dict], observed: dict[str, dict]) -> list[str]:
+def network_problems(networks: list[dict], observed: dict[str, dict], stack: str = "") -> list[str]:
     """Existing networks that are not as wished, and subnets that meet another network; one message each.
 
-    networks: items of docker_host_networks. observed: name to {internal, subnet}, from stack_info.
+    networks: items of docker_host_networks. observed: name to {internal, stack, subnet}, from stack_info. One without a
+    stack is of a version that gave none a label, or somebody else's who made it alike.
     """
     found = []
     names = {network["name"] for network in networks}
@@ -22,7 +23,12 @@ def network_problems(networks: list[dict], observed: dict[str, dict]) -> list[st
         name, subnet = network["name"], ipaddress.ip_network(network["subnet"])
         present = observed.get(name)
         wished = (str(subnet), bool(network.get("internal")))
-        if present and (present["subnet"], present["internal"]) != wished:
+        if present and present.get("stack") not in ("", None, stack):
+            found.append(
+                "docker_host_networks: %s is a network of the stack %s; choose another stack_name."
+                % (name, present["stack"])
+            )
+        elif present and (present["subnet"], present["internal"]) != wished:
             found.append(
                 "docker_host_networks: %s exists with subnet %s, internal %s instead of %s, %s. A network cannot be "
                 "changed: run playbooks/down.yml, remove it with `docker network rm %s` and run again."
@@ -36,6 +42,17 @@ def network_problems(networks: list[dict], observed: dict[str, dict]) -> list[st
                     "docker_host_networks: subnet %s of %s overlaps %s of the network %s; choose another one."
                     % (subnet, name, state["subnet"], other)
                 )
+    return found
+
+
+def own_networks(networks: list[dict], observed: dict[str, dict], stack: str) -> list[str]:
+    """Names of the networks that are there and the stack's: by their label, or, of the first versions, as wished."""
+    found = []
+    for network in networks:
+        present = observed.get(network["name"])
+        wished = (network["subnet"], bool(network.get("internal")))
+        if present and (present.get("stack") or (present["subnet"], present["internal"]) == wished):
+            found += [network["name"]] if present.get("stack") in ("", None, stack) else []
     return found
 
 
@@ -58,20 +75,37 @@ def engine(observation: dict, options: dict, manage: bool, change: bool) -> dict
     return {**merged, "due": bool(merged["changes"])}
 
 
-def problems(options: dict, observation: dict, manage: bool) -> list[str]:
-    """Sentences "subject: what; remedy" about docker_host_daemon_options, and about the Engine that is there."""
+def problems(options: dict, observation: dict, manage: bool, wanted: dict) -> list[str]:
+    """Sentences "subject: what; remedy" about docker_host_daemon_options, the Engine that is there and the filter.
+
+    manage: docker_host_manage_engine. wanted: docker_host_firewall.
+    """
     found = engine_options.option_problems(options) + engine_options.host_problems(observation, options)
     if options and not manage:
         found.append(
             "docker_host_daemon_options: docker_host_manage_engine is false, so nobody would set them; write them into "
             "the host's daemon.json yourself"
         )
+    host = observation["host"]
+    if wanted and host.get("uid"):
+        found.append(
+            "docker_host_firewall: the packet filter needs root on the host; connect as root or with ansible_become, or "
+            "leave web, and what else is on the host and its network, to each other by docker_host_firewall: {}"
+        )
+    elif wanted and not manage and not host.get("nft", True):
+        found.append("docker_host_firewall: nft is not on the host; install the package nftables")
     return found
 
 
-def firewall_rules(wanted: dict, stack: str, networks: list[dict]) -> str:
+def firewall_rules(wanted: dict, stack: str, networks: list[dict], observation: dict) -> str:
     """docker_host_firewall as text for nft; networks: items of docker_host_networks."""
-    return firewall.rules(stack, wanted, [network["subnet"] for network in networks], MANAGED)
+    present = [observation["networks"].get(network["name"]) or {} for network in networks]
+    own, servers = observation["host"].get("addresses") or [], observation["host"].get("nameservers") or []
+    seen = {
+        "bridges": [firewall.bridge(network["id"]) for network in present if network.get("id")],
+        "nameservers": sorted({*own} & {*servers, *engine_options.nameservers(observation)}),
+    }
+    return firewall.rules(stack, wanted, [network["subnet"] for network in networks], MANAGED, seen)
 
 
 def firewall_differs(rules: str, stack: str, observation: dict) -> bool:
@@ -96,6 +130,7 @@ class FilterModule:
             "docker_host_firewall_differs": firewall_differs,
             "docker_host_firewall_rules": firewall_rules,
             "docker_host_ipam": ipam,
+            "docker_host_own_networks": own_networks,
             "docker_host_problems": problems,
             "docker_host_network_problems": network_problems,
         }

@@ -378,6 +378,16 @@ def merge(observation: dict, options: dict) -> dict:
     return result
 
 
+def nameservers(observation: dict) -> list[str]:
+    """Name servers that the Engine was told for its containers."""
+    seen = observation["engine"].get("configuration") or {}
+    try:
+        listed = parsed(seen.get("path", FILE), seen.get("text")).get("dns") or []
+    except ValueError:
+        listed = []
+    return [*listed, *flags(seen.get("arguments") or []).get("dns", [])]
+
+
 def option_problems(options: dict) -> list[str]:
     """What docker_host_daemon_options must not say on any host, as sentences "subject: what; remedy"."""
     found, subject = [], "docker_host_daemon_options.hosts"

@@ -10,6 +10,11 @@ import subprocess
 
 DIRECTORY = "/etc/broadcast.stack"
 SEARCH_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
+# Link-local addresses, where nearly all clouds have it, and those of Alibaba, Oracle's first ones, and Azure.
+METADATA = ["169.254.0.0/16", "100.100.100.200", "192.0.0.192", "168.63.129.16"]
+# Of Amazon and Google.
+METADATA_6 = ["fe80::/10", "fd00:ec2::/32", "fd20:ce::/32"]
+REFUSE = "reject with icmpx admin-prohibited"
 
 
 def table_name(stack: str) -> str:
@@ -43,27 +48,54 @@ def elements(items: list) -> str:
     return "{ %s }" % ", ".join(map(str, items))
 
 
-def rules(stack: str, wanted: dict, subnets: list[str], managed: str) -> str:
+def bridge(identifier: str) -> str:
+    """Docker's name of the host's interface in a network with this id."""
+    return "br-" + identifier[:12]
+
+
+def rules(stack: str, wanted: dict, subnets: list[str], managed: str, seen: dict | None = None) -> str:
     """Text for nft that replaces the table in one step; empty when nothing is wanted.
 
-    wanted: docker_host_firewall: address, ports (port, protocol, sources), peers (addresses) and peer_ports.
-    subnets: of the stack's containers on this host.
+    wanted: docker_host_firewall. subnets: of the stack's containers on this host. seen: {bridges, nameservers}, the
+    interfaces of their networks, and those of the host's own addresses that are its name servers.
     """
     if not wanted:
         return ""
-    table, address = table_name(stack), wanted["address"]
-    inside = elements(subnets)
-    lines = [
-        "# " + managed,
-        "table inet %s" % table,
-        "delete table inet %s" % table,
-        "table inet %s {" % table,
-        "    chain forward {",
-        # Before Docker's own chains; what is accepted here still passes those.
-        "        type filter hook forward priority filter - 10; policy accept;",
-        "",
-        "        # What a connection was opened to, before Docker translated it; open ones are judged again and again.",
-    ]
+    table, seen = table_name(stack), seen or {}
+    chains = {
+        "forward": [*allowed(wanted, subnets, seen), *reached(wanted, subnets, seen), *ways_out(wanted, subnets, seen)],
+        "input": [*allowed(wanted, subnets, seen), *host(wanted, subnets, seen)],
+    }
+    lines = ["# " + managed, "table inet %s" % table, "delete table inet %s" % table, "table inet %s {" % table]
+    for hook, texts in chains.items():
+        lines += [
+            "    chain %s {" % hook,
+            # Before Docker's own chains; what is accepted here still passes those.
+            "        type filter hook %s priority filter - 10; policy accept;" % hook,
+            *("        %s" % text if text else "" for text in texts),
+            "    }",
+        ]
+    return "\n".join([*lines, "}", ""])
+
+
+def allowed(wanted: dict, subnets: list[str], seen: dict) -> list[str]:
+    """Connections that the inventory asks for, whatever the other rules say."""
+    lines = []
+    for entry in wanted.get("allow") or []:
+        ports = " tcp dport %s" % elements(entry["ports"]) if entry.get("ports") else ""
+        if ":" not in entry["address"]:
+            lines.append("ip saddr %s ip daddr %s%s accept" % (elements(subnets), entry["address"], ports))
+        elif seen.get("bridges"):
+            names = elements(quoted(seen["bridges"]))
+            lines.append("iifname %s ip6 daddr %s%s accept" % (names, entry["address"], ports))
+    return ["", "# Asked for by the inventory.", *lines] if lines else []
+
+
+def reached(wanted: dict, subnets: list[str], seen: dict) -> list[str]:
+    """Who reaches containers of the stack, and the stack's other hosts."""
+    inside, address = elements(subnets), wanted.get("address")
+    # What a connection was opened to, before Docker translated it; open ones are judged again and again.
+    lines = ["", "# Who may use a published port."] if wanted.get("ports") else []
     for entry in wanted.get("ports") or []:
         match = "ct original ip daddr %s meta l4proto %s ct original proto-dst %d" % (
             address,
@@ -71,18 +103,72 @@ def rules(stack: str, wanted: dict, subnets: list[str], managed: str) -> str:
             int(entry["port"]),
         )
         sources = elements([*subnets, *(entry.get("sources") or [])])
-        lines.append("        %s ct original ip saddr != %s drop" % (match, sources))
+        lines.append("%s ct original ip saddr != %s drop" % (match, sources))
     lines += [
         "",
-        "        # Containers are reached by published ports or not at all.",
-        "        ct original ip daddr %s ct original ip saddr != %s drop" % (inside, inside),
+        "# Containers are reached by published ports or not at all.",
+        "ct original ip daddr %s ct original ip saddr != %s drop" % (inside, inside),
     ]
+    if seen.get("bridges"):
+        names = elements(quoted(seen["bridges"]))
+        lines.append(
+            "meta nfproto ipv6 iifname != %s oifname %s ct state new ct status & dnat == 0 drop" % (names, names)
+        )
     if wanted.get("peers") and wanted.get("peer_ports"):
         lines += [
             "",
-            "        # Other containers of this host would come to a peer with the host's address, which may.",
-            "        ip daddr %s tcp dport %s ct original ip saddr != %s drop"
+            "# Other containers of this host would come to a peer with the host's address, which may.",
+            "ip daddr %s tcp dport %s ct original ip saddr != %s drop"
             % (elements(wanted["peers"]), elements(wanted["peer_ports"]), inside),
         ]
-    lines += ["    }", "}", ""]
-    return "\n".join(lines)
+    return lines
+
+
+def ways_out(wanted: dict, subnets: list[str], seen: dict) -> list[str]:
+    """Where containers of the stack get from the host. A refusal is told at once: clients wait long for an answer."""
+    inside = elements(subnets)
+    lines = [
+        "",
+        "# Who asks a cloud's metadata service gets the host's credentials. Some of these answer questions of DNS too.",
+        "ip saddr %s ip daddr %s meta l4proto { tcp, udp } th dport != 53 %s" % (inside, elements(METADATA), REFUSE),
+        "ip saddr %s ip daddr %s meta l4proto != { tcp, udp } %s" % (inside, elements(METADATA), REFUSE),
+    ]
+    if seen.get("bridges"):
+        match = "iifname %s ip6 daddr %s" % (elements(quoted(seen["bridges"])), elements(METADATA_6))
+        lines.append("%s meta l4proto { tcp, udp } th dport != 53 %s" % (match, REFUSE))
+        lines.append("%s meta l4proto != { tcp, udp } %s" % (match, REFUSE))
+    if wanted.get("inward"):
+        inward = elements(wanted["inward"])
+        lines += ["", "# They answer, and open connections inside the stack only."]
+        if wanted.get("peers") and wanted.get("peer_ports"):
+            peers = elements(wanted["peers"]), elements(wanted["peer_ports"])
+            lines.append("ip saddr %s ip daddr %s tcp dport %s accept" % (inward, *peers))
+        lines.append("ip saddr %s ip daddr != %s ct state new %s" % (inward, inside, REFUSE))
+    return lines
+
+
+def host(wanted: dict, subnets: list[str], seen: dict) -> list[str]:
+    """What containers of the stack reach on the host itself."""
+    inside, ports = elements(subnets), [int(entry["port"]) for entry in wanted.get("ports") or []]
+    lines = []
+    if ports:
+        lines += [
+            "",
+            "# An Engine with a userland proxy answers them itself.",
+            "ip saddr %s ip daddr %s tcp dport %s accept" % (inside, wanted["address"], elements(ports)),
+        ]
+    if seen.get("nameservers"):
+        lines += [
+            "",
+            "# Docker asks the host's name servers for its containers, from within them.",
+            "ip saddr %s ip daddr %s meta l4proto { tcp, udp } th dport 53 accept"
+            % (inside, elements(seen["nameservers"])),
+        ]
+    lines += ["", "# Nothing else of the host.", "ip saddr %s ct state new %s" % (inside, REFUSE)]
+    if seen.get("bridges"):
+        lines.append("meta nfproto ipv6 iifname %s ct state new %s" % (elements(quoted(seen["bridges"])), REFUSE))
+    return lines
+
+
+def quoted(names: list[str]) -> list[str]:
+    return ['"%s"' % name for name in names]

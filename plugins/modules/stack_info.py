@@ -86,7 +86,7 @@ engine:
   sample: {installed: true, running: true, version: 26.1.5, api_version: "1.45", driver: overlay2, error: ""}
 host:
   description: Memory in MiB, processors, Unix time, free MiB of Docker's directory, own uid, listening sockets, routes,
-    IPv4 addresses, and C(firewall), the digest of the stack's packet filter.
+    IPv4 addresses, name servers, whether C(nft) is there, and C(firewall), the digest of the stack's packet filter.
   returned: always
   type: dict
 files:
@@ -123,7 +123,7 @@ images:
   returned: always
   type: dict
 networks:
-  description: Network name to C(internal) and C(subnet).
+  description: Network name to C(id), C(stack), the stack that it was created for, C(internal) and C(subnet).
   returned: always
   type: dict
 waited:
@@ -293,6 +293,18 @@ def addresses(table="/proc/net/fib_trie"):
     return sorted(address for address in found if not address.startswith("127."))
 
 
+def nameservers(files=("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")):
+    """The host's name servers, of which a local one is in the second file only."""
+    found = set()
+    for path in files:
+        try:
+            with open(path) as stream:
+                found.update(re.findall(r"^nameserver\s+(\S+)", stream.read(), re.M))
+        except OSError:
+            continue
+    return sorted(found)
+
+
 def firewall_state(stack, directory=firewall.DIRECTORY):
     """Digest of the stack's table in the kernel. Who has no rules in a file has none: most hosts start no program."""
     return firewall.live(stack) if os.path.exists(firewall.paths(stack, directory)["rules"]) else ""
@@ -429,6 +441,8 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
             "listening": listening(),
             "routes": routes(),
             "addresses": addresses(),
+            "nameservers": nameservers(),
+            "nft": bool(shutil.which("nft", path=firewall.SEARCH_PATH)),
             "firewall": firewall_state(stack),
         },
         "files": files_state(root, [*paths, *firewall.paths(stack).values()]),
@@ -484,9 +498,10 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
     for entry in engine.get("/networks"):
         subnets = [config.get("Subnet", "") for config in (entry.get("IPAM") or {}).get("Config") or []]
         result["networks"][entry["Name"]] = {
+            "id": entry["Id"],
+            "stack": (entry.get("Labels") or {}).get(LABEL_PREFIX + "name", ""),
             "internal": entry["Internal"],
             "subnet": subnets[0] if subnets else "",
-            "stack": (entry.get("Labels") or {}).get(LABEL_PREFIX + "name", ""),
         }
     result["volumes"] = {entry["Name"]: volume_state(entry) for entry in engine.get("/volumes").get("Volumes") or []}
     result["answers"] = answers(engine, ask or {}, result["containers"])

@@ -519,7 +519,7 @@ def test_memory_file_systems_without_a_size_share_half_of_the_memory(tmpfs, size
 
 
 def test_a_container_of_somebody_else_is_not_replaced():
-    with pytest.raises(container.SpecificationError, match="shop-web: a container of this name .* is not of this"):
+    with pytest.raises(container.SpecificationError, match="is on the host and is not of this"):
         plan(host(stack=""))
     with pytest.raises(container.SpecificationError, match="of the stack other"):
         plan(host(stack="other"))

@@ -28,6 +28,7 @@ def host(text: str | None = None, arguments: str = "", note: dict | None = None,
     seen["note"] = None if note is None else pretty(note)
     running = {"installed": True, "running": True, "configuration": seen, "data_root": "/var/lib/docker"}
     return {
+        "host": {"uid": 0},
         "engine": {**running, "driver": "overlay2", **engine},
         "containers": {"legacy": {}},
         "images": {},
@@ -194,7 +195,7 @@ def test_an_engine_that_is_left_alone_is_not_changed():
     assert docker_host.engine(host(), {}, manage=True, change=True)["due"]
     assert not docker_host.engine(host(), {}, manage=True, change=False)["due"]
     assert not docker_host.engine(host("{"), {}, manage=False, change=True)["problems"]
-    assert docker_host.problems({"debug": True}, host(), manage=False)
+    assert docker_host.problems({"debug": True}, host(), manage=False, wanted={})
 
 
 @pytest.mark.parametrize(
@@ -207,14 +208,14 @@ def test_an_engine_that_is_left_alone_is_not_changed():
     ],
 )
 def test_options_that_no_stack_can_run_with_are_refused(options, word):
-    assert any(word in problem for problem in docker_host.problems(options, host(), manage=True))
+    assert any(word in problem for problem in docker_host.problems(options, host(), manage=True, wanted={}))
 
 
 def test_an_engine_that_a_stack_cannot_run_on_is_named():
-    assert "userns-remap" in docker_host.problems({}, host(remaps_users=True), manage=False)[0]
-    assert "iptables" in docker_host.problems({}, host('{"iptables": false}'), manage=False)[0]
-    assert "iptables" in docker_host.problems({}, host(arguments="--iptables=false"), manage=False)[0]
-    assert docker_host.problems({}, host(json.dumps(ADMIN)), manage=True) == []
+    assert "userns-remap" in docker_host.problems({}, host(remaps_users=True), manage=False, wanted={})[0]
+    assert "iptables" in docker_host.problems({}, host('{"iptables": false}'), manage=False, wanted={})[0]
+    assert "iptables" in docker_host.problems({}, host(arguments="--iptables=false"), manage=False, wanted={})[0]
+    assert docker_host.problems({}, host(json.dumps(ADMIN)), manage=True, wanted={}) == []
 
 
 def test_flags_are_read_as_the_engine_reads_them():

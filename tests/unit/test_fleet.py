@@ -92,8 +92,55 @@ def test_the_rules_judge_connections_by_what_they_were_opened_to():
     assert [line for line in lines if line.startswith("ip daddr { 10.0.0.1, 10.0.0.3, 10.0.0.4 } tcp dport { 5432,")]
 
 
-def test_without_a_fleet_there_are_no_rules():
-    assert docker_host.firewall_rules({}, "shop", NETWORKS) == ""
+SEEN = {
+    "networks": {"shop-0": {"id": "0123456789abcdef"}, "shop-1": {"id": "fedcba9876543210"}},
+    "host": {"addresses": ["10.0.0.2", "172.17.0.1"], "nameservers": ["10.0.0.2", "192.0.2.53"]},
+    "engine": {"configuration": {"text": '{"dns": ["172.17.0.1"]}', "arguments": []}},
+}
+
+
+def chains(wanted: dict) -> dict[str, list[str]]:
+    """Rules by chain, without comments."""
+    text = docker_host.firewall_rules(wanted, "shop", NETWORKS, SEEN)
+    parts = text.split("    chain ")[1:]
+    lines = {part.split(" ", 1)[0]: [line.strip() for line in part.splitlines()[2:]] for part in parts}
+    return {hook: [line for line in found if line and line[0] not in "#}"] for hook, found in lines.items()}
+
+
+def test_a_single_host_has_the_same_filter():
+    found = chains({"inward": ["10.213.7.0/26"], "allow": []})
+    inside, refuse = "{ 10.213.7.0/26, 10.213.7.64/26 }", firewall.REFUSE
+    assert found["forward"][0] == "ct original ip daddr %s ct original ip saddr != %s drop" % (inside, inside)
+    assert "ip saddr { 10.213.7.0/26 } ip daddr != %s ct state new %s" % (inside, refuse) in found["forward"]
+    assert any("169.254.0.0/16" in line and line.endswith("dport != 53 " + refuse) for line in found["forward"])
+    assert any("fd00:ec2::/32" in line and line.startswith('iifname { "br-0123456789ab"') for line in found["forward"])
+    assert found["input"] == [
+        # The host's own name servers, one of them told to Docker.
+        "ip saddr %s ip daddr { 10.0.0.2, 172.17.0.1 } meta l4proto { tcp, udp } th dport 53 accept" % inside,
+        "ip saddr %s ct state new %s" % (inside, refuse),
+        'meta nfproto ipv6 iifname { "br-0123456789ab", "br-fedcba987654" } ct state new %s' % refuse,
+    ]
+
+
+def test_what_the_inventory_asks_for_comes_first():
+    allow = [{"address": "10.0.0.2", "ports": [25]}, {"address": "fd00:ec2::254"}]
+    for found in chains({"inward": [], "allow": allow}).values():
+        assert found[0] == "ip saddr { 10.213.7.0/26, 10.213.7.64/26 } ip daddr 10.0.0.2 tcp dport { 25 } accept"
+        assert found[1] == 'iifname { "br-0123456789ab", "br-fedcba987654" } ip6 daddr fd00:ec2::254 accept'
+    assert not any("ip daddr !=" in line for line in chains({"inward": [], "allow": allow})["forward"])
+
+
+def test_in_a_fleet_containers_without_a_way_out_reach_the_other_hosts_services():
+    wanted = {**fleet.firewall("w1", GROUPS, ADDRESSES, PORTS), "inward": ["10.213.7.0/26"], "allow": []}
+    found = chains(wanted)
+    way = [index for index, line in enumerate(found["forward"]) if line.startswith("ip saddr { 10.213.7.0/26 }")]
+    assert [found["forward"][index].rsplit(" ", 1)[1] for index in way] == ["accept", "admin-prohibited"]
+    # An Engine with a userland proxy answers these on the host itself.
+    assert found["input"][0].endswith("ip daddr 10.0.0.2 tcp dport { 8100, 8101 } accept")
+
+
+def test_without_a_filter_there_are_no_rules():
+    assert docker_host.firewall_rules({}, "shop", NETWORKS, SEEN) == ""
     nothing = {"files": {}, "host": {"firewall": ""}}
     assert docker_host.firewall_differs("", "shop", nothing) is False
 
