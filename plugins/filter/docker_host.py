@@ -89,8 +89,8 @@ def problems(options: dict, observation: dict, manage: bool, wanted: dict) -> li
     host = observation["host"]
     if wanted and host.get("uid"):
         found.append(
-            "docker_host_firewall: the packet filter needs root on the host; connect as root or with ansible_become, or "
-            "leave web, and what else is on the host and its network, to each other by docker_host_firewall: {}"
+            "docker_host_firewall: the packet filter needs root on the host; connect as root or with ansible_become, "
+            "or leave web, and what else is on the host and its network, to each other by docker_host_firewall: {}"
         )
     elif wanted and not manage and not host.get("nft", True):
         found.append("docker_host_firewall: nft is not on the host; install the package nftables")

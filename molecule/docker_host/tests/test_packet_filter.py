@@ -1,4 +1,4 @@
-"""The packet filter of a single host: what its network, its containers and a cloud's metadata service see of each other."""
+"""The packet filter of a single host: what its network, its containers and a metadata service see of each other."""
 
 from __future__ import annotations
 
