@@ -54,12 +54,12 @@ def bridge(identifier: str) -> str:
 
 
 def rules(stack: str, wanted: dict, subnets: list[str], managed: str, seen: dict | None = None) -> str:
-    """Text for nft that replaces the table in one step; empty when nothing is wanted.
+    """Text for nft that replaces the table in one step; empty when nothing is wanted, or nothing is there.
 
     wanted: docker_host_firewall. subnets: of the stack's containers on this host. seen: {bridges, nameservers}, the
     interfaces of their networks, and those of the host's own addresses that are its name servers.
     """
-    if not wanted:
+    if not wanted or not subnets:
         return ""
     table, seen = table_name(stack), seen or {}
     chains = {

@@ -167,7 +167,7 @@ def test_what_others_need_is_not_taken_from_them(host, converge, legacy, options
 
 def test_an_engine_that_does_not_start_with_an_option_goes_back(host, converge, running):
     before, options = running(), written(host)
-    result = converge(docker_host_daemon_options={"bridge": "absent0"})
+    result = converge(docker_host_daemon_options={"exec-opts": ["native.cgroupdriver=absent"]})
     assert result.returncode != 0
     assert "started with the old ones again" in " ".join(result.stdout.split()), result.stdout
     assert written(host) == options
