@@ -45,17 +45,6 @@ def network_problems(networks: list[dict], observed: dict[str, dict], stack: str
     return found
 
 
-def own_networks(networks: list[dict], observed: dict[str, dict], stack: str) -> list[str]:
-    """Names of the networks that are there and the stack's: by their label, or, of the first versions, as wished."""
-    found = []
-    for network in networks:
-        present = observed.get(network["name"])
-        wished = (network["subnet"], bool(network.get("internal")))
-        if present and (present.get("stack") or (present["subnet"], present["internal"]) == wished):
-            found += [network["name"]] if present.get("stack") in ("", None, stack) else []
-    return found
-
-
 def ipam(network: dict) -> dict:
     """An item of docker_host_networks as an ipam_config of docker_network, whose word for ip_range is iprange."""
     result = {"subnet": network["subnet"]}
@@ -130,7 +119,6 @@ class FilterModule:
             "docker_host_firewall_differs": firewall_differs,
             "docker_host_firewall_rules": firewall_rules,
             "docker_host_ipam": ipam,
-            "docker_host_own_networks": own_networks,
             "docker_host_problems": problems,
             "docker_host_network_problems": network_problems,
         }

@@ -32,19 +32,10 @@ def test_the_dynamic_range_gets_docker_networks_own_word():
     assert docker_host.ipam(network) == {"subnet": "10.1.0.0/24", "iprange": "10.1.0.128/25"}
 
 
-def test_a_network_of_another_stack_is_neither_used_nor_removed():
+def test_a_network_of_another_stack_is_not_used():
     observed = {"shop-data": {"subnet": "10.1.0.0/24", "internal": True, "stack": "other"}}
     (problem,) = docker_host.network_problems(WISHED, observed, "shop")
     assert "of the stack other" in problem
-    assert docker_host.own_networks(WISHED, observed, "shop") == []
-
-
-def test_a_network_without_a_label_is_removed_only_when_it_is_as_the_stack_made_it():
-    unlabelled = {"subnet": "10.1.0.0/24", "internal": True, "stack": ""}
-    assert docker_host.own_networks(WISHED, {"shop-data": unlabelled}, "shop") == ["shop-data"]
-    assert docker_host.own_networks(WISHED, {"shop-data": {**unlabelled, "subnet": "10.9.0.0/24"}}, "shop") == []
-    labelled = {**unlabelled, "subnet": "10.9.0.0/24", "stack": "shop"}
-    assert docker_host.own_networks(WISHED, {"shop-data": labelled}, "shop") == ["shop-data"]
 
 
 def test_a_filter_that_nobody_may_apply_is_refused():
