@@ -66,7 +66,9 @@ def test_nothing_else_names_the_socket():
                 and not re.search(r"^    default: unix:|DEFAULT_HOST", line)
             ):
                 found.append("%s: %s" % (path, line.strip()))
-    assert found == [text for text in found if text.startswith("plugins/module_utils/engine_options.py: ")], found
+    # What judges an inventory compares with it, and asks nobody.
+    judges = ("plugins/module_utils/controller.py: ", "plugins/module_utils/engine_options.py: ")
+    assert [text for text in found if not text.startswith(judges)] == []
 
 
 @pytest.mark.parametrize("path", ["Makefile", "scripts/logs", "scripts/e2e", "bench/run"])
