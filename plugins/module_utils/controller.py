@@ -15,8 +15,6 @@ from ansible_collections.broadcast.stack.plugins.module_utils.preflight import P
 BUILT_IN_TAGS = frozenset({"all", "always", "never", "tagged", "untagged"})
 # What Molecule skips in every run.
 SKIPPED_BY_TESTS = frozenset({"molecule-notest", "notest"})
-# Where this collection's modules look for the Engine of their own host.
-SOCKETS = ("unix:///var/run/docker.sock", "unix:///run/docker.sock")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,12 +87,16 @@ def configuration_reason(
 
 
 def environment_problems(environment: t.Mapping[str, str], local: t.Collection[str]) -> list[Problem]:
-    """Variables by which tools on this machine would ask another Engine than our modules. local: hosts that are it."""
+    """
+    Variables by which tools on this machine would ask another Engine than our modules, which follow DOCKER_HOST to a
+    socket and know no contexts. local: hosts that are it.
+    """
     problems = []
-    text = "lets some tools ask another Engine than /var/run/docker.sock, where the stack runs on %s"
+    text = "lets some tools ask another Engine than the one where the stack runs on %s"
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT") if local else ():
         value = environment.get(name, "")
-        if value and value not in (*SOCKETS, "default"):
+        followed = value.startswith("unix://") if name == "DOCKER_HOST" else value == "default"
+        if value and not followed:
             problems.append(Problem(name, text % ", ".join(local), "unset %s" % name, shown(value)))
     return problems
 

@@ -201,8 +201,6 @@ def test_an_engine_that_is_left_alone_is_not_changed():
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"hosts": ["tcp://0.0.0.0:2375", "unix:///var/run/docker.sock"]}, "root of the host"),
-        ({"hosts": "tcp://10.0.0.1:2375"}, "root of the host"),
         ({"hosts": ["unix:///run/other.sock"]}, "list that as well"),
         ({"iptables": False}, "no published ports"),
     ],

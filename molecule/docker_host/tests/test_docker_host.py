@@ -155,7 +155,7 @@ def test_what_others_configured_stays(host, converge, legacy):
     [
         ({"data-root": "/srv/docker"}, "would hide the containers, images and volumes"),
         ({"labels": ["owner=shop"]}, "labels: is owner=somebody by a flag"),
-        ({"hosts": ["tcp://0.0.0.0:2375", "unix:///var/run/docker.sock"]}, "is root of the host"),
+        ({"hosts": ["unix:///run/other.sock"]}, "list that as well"),
     ],
 )
 def test_what_others_need_is_not_taken_from_them(host, converge, legacy, options, reason):
