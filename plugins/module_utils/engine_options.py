@@ -395,7 +395,8 @@ def option_problems(options: dict) -> list[str]:
     hosts = [hosts] if isinstance(hosts, str) else [str(host) for host in hosts]
     if hosts and "unix:///var/run/docker.sock" not in hosts:
         found.append(
-            "docker_host_daemon_options.hosts: the stack reaches the Engine at unix:///var/run/docker.sock; list that as well"
+            "docker_host_daemon_options.hosts: the stack reaches the Engine at unix:///var/run/docker.sock; "
+            "list that as well"
         )
     return found
 
