@@ -53,6 +53,10 @@ options:
     description: Days from now on which it must still be valid.
     type: int
     default: 0
+  lifetime:
+    description: Days that it may be valid for; 0 for any.
+    type: int
+    default: 0
 author: The broadcast.stack authors
 """
 
@@ -127,13 +131,16 @@ def key_problems(leaf: x509.Certificate, text: str) -> Iterator[str]:
             yield "the private key does not belong to the certificate"
 
 
-def time_problems(leaf: x509.Certificate, days: int, now: datetime.datetime) -> Iterator[str]:
+def time_problems(leaf: x509.Certificate, days: int, lifetime: int, now: datetime.datetime) -> Iterator[str]:
     if leaf.not_valid_before_utc > now:
         yield f"the certificate is valid only from {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
     if leaf.not_valid_after_utc <= now:
         yield f"the certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
     elif leaf.not_valid_after_utc <= now + datetime.timedelta(days=days):
         yield f"the certificate expires within {days} days, on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+    valid = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+    if lifetime and valid > datetime.timedelta(days=lifetime):
+        yield f"the certificate is valid for {valid.days} days, longer than {lifetime}"
 
 
 def chain_problems(chain: Sequence[x509.Certificate], issuer_text: str) -> Iterator[str]:
@@ -166,6 +173,7 @@ def certificate_problems(
     now: datetime.datetime | None = None,
     addresses: Sequence[str] = (),
     usages: Sequence[str] = (),
+    lifetime: int = 0,
 ) -> list[str]:
     """One sentence per reason why the pair cannot be served under the names; now is for tests."""
     chain = read_chain(certificate)
@@ -173,7 +181,7 @@ def certificate_problems(
         return ["the certificate is not PEM" if certificate.strip() else "the certificate is missing"]
     leaf = chain[0]
     found = list(key_problems(leaf, key))
-    found += time_problems(leaf, days, now or datetime.datetime.now(datetime.UTC))
+    found += time_problems(leaf, days, lifetime, now or datetime.datetime.now(datetime.UTC))
     found += identity_problems(leaf, names, addresses)
     if usages and (missing := sorted(set(usages) - set(extended_usages(leaf)))):
         found.append(f"the certificate is not for {', '.join(missing)}")

@@ -57,6 +57,9 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.authorities import
     trusted_texts,
 )
 
+# Whoever steals a key has it no longer than this.
+LONGEST_DAYS = 366
+
 
 def read_store(directory: Path, wanted: list[dict], renew_days: int, authority_renew_days: int) -> dict:
     """See RETURN. A renewed authority keeps its key: what it signed and what trusts it stay as they are."""
@@ -77,6 +80,7 @@ def read_store(directory: Path, wanted: list[dict], renew_days: int, authority_r
             renew_days,
             addresses=item.get("addresses") or [],
             usages=item.get("usages") or [],
+            lifetime=LONGEST_DAYS,
         )
         pairs[item["name"]] = pair
         if found:

@@ -96,6 +96,13 @@ def test_a_certificate_that_lacks_something_is_outdated(store, wanted, text):
     assert store([{**WANTED[0], **wanted}])["outdated"] == {"db": [text]}
 
 
+def test_a_certificate_that_is_valid_for_long_is_made_anew(store):
+    # What was made before there was a limit; from a day ago on.
+    found = store(db_crt=certificate(KEY, CA_KEY, days=396))
+    assert found["outdated"] == {"db": ["the certificate is valid for 397 days, longer than 366"]}
+    assert store(db_crt=certificate(KEY, CA_KEY, days=365))["due"] == []
+
+
 def test_a_certificate_of_another_authority_is_outdated(store):
     other = ec.generate_private_key(ec.SECP256R1())
     found = store(ca_crt=certificate(other, other, "ca", 3650), ca_key=pem(other))

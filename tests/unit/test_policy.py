@@ -232,8 +232,8 @@ def test_web_learns_from_its_environment_whose_headers_it_may_believe(environmen
 
 
 def test_seconds_may_be_text_as_extra_variables_are():
-    (web, *_processes) = templated(
-        "prod", "django_web", "__django_web_containers", nginx_tls_upstream_timeout_seconds="90"
+    (web, *_processes) = templated.__wrapped__(
+        "prod", "django_web", "__django_web_containers", nginx_tls_timeouts={"drain": "90"}
     )
     assert web["stop_timeout"] == 100
 

@@ -45,12 +45,12 @@ def test_keys_are_their_owners(store):
 def test_a_certificate_is_renewed_before_it_expires_and_the_authority_stays(store, converge):
     authority, key = ((store / name).read_bytes() for name in ("ca.crt", "ca.key"))
     before = (store / "db.crt").read_text()
-    run = converge(certificates_renew_days=396, certificates_valid_days=380)
+    run = converge(certificates_renew_days=364, certificates_valid_days=366)
     assert run.returncode == 0, run.stdout
     assert (store / "db.crt").read_text() == before
     try:
-        run = converge(certificates_renew_days=398)
-        assert "expires within 398 days" in run.stdout
+        run = converge(certificates_renew_days=365, certificates_valid_days=366)
+        assert "expires within 365 days" in run.stdout
         assert (store / "db.crt").read_text() != before
         assert verified(store, "db", "-verify_ip", "10.0.0.11")
         assert [(store / name).read_bytes() for name in ("ca.crt", "ca.key")] == [authority, key]

@@ -162,6 +162,43 @@ def test_an_application_that_is_not_ready_fails_the_run_and_says_why(host, conve
     assert "no such table: shop_nothing" in run.stdout
 
 
+def test_web_that_loads_refuses_connections_instead_of_letting_them_wait(host, converge, own, restored):
+    assert succeeded(converge(django_web_env={**own["django_web_env"], "SHOP_LOAD_SECONDS": "12"}))
+    main = host.check_output("docker inspect -f '{{.State.Pid}}' shop-web")
+
+    def answers_until_it_is_back() -> list[tuple[int, float]]:
+        """curl's exit code for each attempt, and its seconds."""
+        answers = []
+        for _attempt in range(100):
+            begun = time.monotonic()
+            run = host.run(f"curl -sS -o /dev/null --max-time 40 -H 'Host: shop.example.org' {BASE}/up")
+            answers.append((run.rc, time.monotonic() - begun))
+            if run.rc == 0:
+                return answers
+            time.sleep(0.5)
+        pytest.fail(str(answers))
+
+    # First every worker, then the server itself, as when the memory does not suffice.
+    for victims in ("pgrep -P $(pgrep -P %s -f gunicorn)", "pgrep -P %s -f gunicorn"):
+        host.run_expect([0], f"kill -9 $({victims % main})")
+        time.sleep(3)
+        answers = answers_until_it_is_back()
+        # 7: refused. Nobody waits for the twelve seconds.
+        assert 7 in {code for code, _seconds in answers}
+        assert {code for code, _seconds in answers} <= {0, 7}
+        assert max(seconds for _code, seconds in answers) < 6
+        main = host.check_output("docker inspect -f '{{.State.Pid}}' shop-web")
+
+
+def test_large_requests_pass(host):
+    host.run_expect([0], "printf 'Cookie: a=%030000d' 0 > /root/cookie")
+    options = (
+        "-o /dev/null -w '%{http_code}' -H @/root/cookie -H 'Host: shop.example.org' -H 'X-Forwarded-Proto: https'"
+    )
+    query = "x" * 9000
+    assert host.check_output(f"curl -sS --max-time 40 {options} '{BASE}/?{query}'") == "200"
+
+
 def test_a_running_request_is_finished_at_a_stop_and_the_container_is_started_again(host, converge):
     before, notes = container_id(host), releases(host)
     host.run_expect(

@@ -168,6 +168,222 @@ def test_the_application_learns_who_asked_and_not_what_a_client_claims(host):
     assert asked["connection"] == ""
 
 
+@pytest.fixture(scope="module")
+def echo(host, scenario) -> None:
+    """The program echo.py, where the application is; Python is the host's, the application's image has none."""
+    program = (scenario / "echo.py").read_text()
+    host.run_expect([0], "printf %s %s > /root/echo.py", "%s", program)
+    process = host.check_output("docker inspect -f '{{.State.Pid}}' shop-upstream")
+    host.run_expect([0], f"nohup nsenter -t {process} -n python3 /root/echo.py > /root/echo.log 2>&1 &")
+    for _attempt in range(30):
+        if curl(host, SITE + "/echo/large").status == 200:
+            return
+        time.sleep(1)
+    pytest.fail(host.check_output("cat /root/echo.log"))
+
+
+CLAIMS = """
+    X-Forwarded-For X-Forwarded-Host X-Forwarded-Server X-Forwarded-Ssl X-Forwarded-Scheme X-Forwarded-Prefix
+    X-Forwarded-User X-Forwarded-Email X-Forwarded-Port X-Forwarded-Protocol X-Forwarded X-Forwarded-Client-Cert
+    Forwarded Forwarded-For X-Real-IP X-Client-IP Client-IP True-Client-IP X-True-Client-IP X-Cluster-Client-IP
+    X-Originating-IP X-Original-URL X-Original-Host X-Rewrite-URL X-Host X-Scheme X-Url-Scheme Front-End-Https
+    Remote-User Remote-Addr X-Remote-User X-Remote-Addr X-Script-Name Script-Name SCRIPT_NAME X_Forwarded_For
+    X_Forwarded_Ssl REMOTE_USER X.Forwarded.Ssl Proxy SSL-Client-Verify SSL-Client-S-DN SSL-Client-Cert
+    X-SSL-Client-Verify X-SSL-Client-DN X-SSL-Anything X-TLS-Client-Cert Client-Cert X-Client-Cert X-Client-DN
+    X-Client-Verify CF-Connecting-IP CF-Access-Authenticated-User-Email Fastly-Client-IP X-Azure-ClientIP
+    X-MS-Client-Principal-Name X-Amzn-Oidc-Identity X-Goog-Authenticated-User-Email X-Envoy-External-Address
+    X-Authenticated-User X-Auth-Request-User X-Auth-User X-User X-WebAuth-User X-Authentik-Username Tailscale-User-Login
+    X-Accel-Mapping X-Sendfile-Type
+"""
+
+
+@pytest.mark.parametrize("version", ["--http1.1", "--http2", "--http3-only"])
+def test_no_header_tells_the_application_who_a_client_claims_to_be(host, echo, version):
+    claims = " ".join(f"-H '{name}: claimed'" for name in CLAIMS.split())
+    own = "-H 'X-Own: kept' -H 'Authorization: Token kept' -H 'X-Auth-Token: kept' -H 'X-Client-Version: kept'"
+    answer = curl(host, SITE + "/echo/headers", f"{version} {claims} {own} -H 'X-Request-ID: claimed'")
+    _path, headers = json.loads(answer.body)
+    assert [name for name, value in headers if "claimed" in value] == []
+    assert [name.lower() for name, value in headers if "kept" in value] == [
+        "x-own", "authorization", "x-auth-token", "x-client-version",
+    ]  # fmt: skip
+    passed = {name.lower(): value for name, value in headers}
+    assert passed["x-forwarded-proto"] == "https"
+    assert passed["x-forwarded-for"] == passed["x-real-ip"]
+    # Once, and the edge's.
+    assert answer.headers["x-request-id"] == passed["x-request-id"]
+
+
+@pytest.mark.parametrize("protocol", ["h2c", "TLS/1.0", "websocket, h2c", "websocketx"])
+def test_no_protocol_but_web_sockets_is_switched_to(host, echo, protocol):
+    claims = (
+        f"--http1.1 -H 'Connection: Upgrade, HTTP2-Settings' -H 'Upgrade: {protocol}' -H 'HTTP2-Settings: AAMAAABk'"
+    )
+    _path, headers = json.loads(curl(host, SITE + "/echo/headers", claims).body)
+    assert {"upgrade"} & {name.lower() for name, _value in headers} == set()
+
+
+AMBIGUOUS = [
+    "/admin/..//echo/headers",
+    "/echo/../echo/headers",
+    "/echo/./headers",
+    "/echo/headers/..",
+    "/echo/headers/.",
+    "/echo/%2e%2e/echo/headers",
+    "/echo/.%2E/echo/headers",
+    "/echo/x%2F..%2Fheaders",
+    "/echo/x%2f%2e%2e/headers",
+    "/echo/headers#/../x",
+    "/../echo/headers",
+]
+
+
+@pytest.mark.parametrize("path", AMBIGUOUS)
+def test_a_path_that_may_be_read_in_two_ways_is_refused(visitor, path):
+    assert visitor.get(path)[0] == 400
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/echo/headers",
+        "/echo/headers/a%2Fb%20c",
+        "/echo/headers/..a/b../.c/...",
+        "/echo/headers//double",
+        "/echo/headers;v=1/x",
+        "/echo/headers/a%5Cb",
+        "/echo/headers?next=/../x/./y%2f..%2fz",
+        "/echo/headers/%E4%BD%A0",
+    ],
+)
+def test_a_path_reaches_the_application_as_it_was_sent(echo, visitor, path):
+    status, body = visitor.get(path)
+    assert (status, json.loads(body)[0]) == (200, path)
+
+
+def test_double_slashes_are_no_way_past_a_location(host, visitor, converge, restored):
+    # The application takes //private/ for another path than /private/, and so does the edge.
+    run = converge(nginx_tls_locations={"/private/": "deny all;"})
+    assert run.returncode == 0, run.stdout
+    for path in ("/private/x", "/private/%2e./private/x", "/%70rivate/x", "/a/..//private/x"):
+        assert visitor.get(path)[0] in (400, 403), path
+    status, body = visitor.get("//private/x")
+    assert (status, json.loads(body)["path"]) == (200, "//private/x")
+
+
+def test_large_headers_pass_in_both_directions(host, echo):
+    for version in ("--http1.1", "--http2", "--http3-only"):
+        for size in (9_000, 30_000):
+            host.run_expect([0], f"printf 'Cookie: a=%0{size}d' 0 > /root/cookie")
+            answer = curl(host, SITE + "/echo/headers", f"{version} -H @/root/cookie")
+            passed = {name.lower(): value for name, value in json.loads(answer.body)[1]}
+            assert passed["cookie"] == "a=" + "0" * size
+    for size in (17_000, 60_000):
+        assert len(curl(host, f"{SITE}/echo/large?n={size}").headers["x-large"]) == size
+
+
+@pytest.fixture
+def links(host) -> Iterator[dict[str, str]]:
+    """Links as a broken-into web or worker makes them in its volumes."""
+    volumes = {
+        kind: host.check_output(f"docker volume inspect -f '{{{{.Mountpoint}}}}' shop-{kind}")
+        for kind in ("media", "static")
+    }
+    try:
+        for folder in volumes.values():
+            commands = [
+                "ln -s /run/secrets/tls_certificate_key link.png",
+                "ln -s ../../run/secrets/tls_certificate_key link.txt",
+                "ln -s /run/secrets linked",
+                "ln -s note.txt near.txt",
+                "mkfifo pipe.txt",
+                "echo plain > packed.css",
+                "ln -s /run/secrets/tls_certificate_key packed.css.gz",
+                "ln -s /run/secrets/tls_certificate_key packed.css.br",
+                "mkdir -p deep && echo deep > deep/file.txt",
+            ]
+            host.run_expect([0], f"cd {folder} && " + " && ".join(commands))
+        yield volumes
+    finally:
+        for folder in volumes.values():
+            host.run_expect([0], f"cd {folder} && rm -rf link.png link.txt linked near.txt pipe.txt deep packed.css*")
+
+
+def test_a_link_in_a_volume_shows_nothing_of_the_edge(host, links):
+    for kind in links:
+        for path in ("link.png", "link.txt", "linked/tls_certificate_key", "near.txt", "pipe.txt"):
+            answer = curl(host, f"{SITE}/{kind}/{path}")
+            assert "PRIVATE KEY" not in answer.body
+            # What static files lack is asked from the application.
+            assert kind == "static" or answer.status == 404, path
+            assert kind == "media" or json.loads(answer.body)["path"] == f"/static/{path}"
+        for encoding in ("gzip", "br"):
+            answer = curl(host, f"{SITE}/{kind}/packed.css", f"-H 'Accept-Encoding: {encoding}'")
+            assert (answer.status, answer.body) == (200, "plain\n")
+        assert curl(host, f"{SITE}/{kind}/deep/file.txt").body == "deep\n"
+
+
+def test_links_show_nothing_in_locations_of_the_inventory_either(host, links, converge, restored):
+    locations = {
+        "/files/": "alias /srv/media/; autoindex on;",
+        "/root/": "root /srv/media; try_files $uri =404;",
+        "= /linked": "alias /srv/media/link.png;",
+    }
+    assert converge(nginx_tls_locations=locations).returncode == 0
+    for path in ("/files/link.png", "/files/linked/tls_certificate_key", "/files/linked/", "/linked"):
+        answer = curl(host, SITE + path)
+        assert (answer.status in (403, 404), "PRIVATE KEY" in answer.body) == (True, False), path
+    assert curl(host, SITE + "/files/deep/file.txt").body == "deep\n"
+
+
+def test_answers_web_sockets_and_locations_have_times_of_their_own(host, echo, visitor, converge, restored):
+    location = "proxy_read_timeout 30s; proxy_buffer_size 128k; proxy_buffers 16 32k; include /run/config/proxy.conf;"
+    run = converge(
+        nginx_tls_timeouts={"connect": 1, "answer": 2},
+        nginx_tls_limits={"uploads": 2, "client_uploads": 1, "failures": 1},
+        nginx_tls_locations={"/echo/slow/own": location},
+        # Both are the same application.
+        nginx_tls_slots={"blue": ["10.213.77.11:8000", "10.213.77.11:8001"]},
+        nginx_tls_slot="blue",
+    )
+    assert run.returncode == 0, run.stdout
+    assert curl(host, SITE + "/echo/slow/?n=6").status == 504
+    assert curl(host, SITE + "/echo/slow/own?n=6").status == 200
+    head = "GET /echo/socket HTTP/1.1\r\nHost: shop.example.org\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\r\n"
+    with visitor.connected() as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(65536).startswith(b"HTTP/1.1 101")
+        # Longer than an answer may be silent.
+        time.sleep(6)
+        connection.sendall(b"still here")
+        assert connection.recv(65536) == b"still here"
+
+    # One upload of an address at a time; a second one is told to wait, whoever asks for pages is served.
+    begun, go_on = threading.Event(), threading.Event()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        upload = pool.submit(visitor.upload, begun, go_on, 200_000)
+        try:
+            assert begun.wait(60)
+            time.sleep(1)
+            status, _body, headers = visitor.post(b"x" * 200_000)
+            assert (status, headers["retry-after"]) == (429, "10")
+            assert visitor.post(b"x" * 1000)[0] == 200
+            assert visitor.ask() == 200
+        finally:
+            go_on.set()
+        assert upload.result() == 200
+    assert visitor.post(b"x" * 200_000)[0] == 200
+
+    # All addresses have failed: they are asked all the same as soon as they answer.
+    host.run_expect([0], "docker pause shop-upstream")
+    try:
+        for _attempt in range(4):
+            assert visitor.ask() in (503, 504)
+    finally:
+        host.run_expect([0], "docker unpause shop-upstream")
+    assert visitor.ask() == 200
+
+
 def test_requests_are_logged_as_json_without_query_strings(host):
     request_id = curl(host, SITE + "/logged?token=canary").headers["x-request-id"]
     # The Engine writes it a moment later.
@@ -223,7 +439,10 @@ def test_too_many_logins_from_one_address_are_refused(host):
     attempts = host.check_output(f"curl -sS --cacert {CA} {RESOLVE} {options} '{SITE}/login/?[1-20]'").split()
     assert attempts[0] == "200"
     assert attempts.count("429") >= 10
+    refused = curl(host, SITE + "/login/", "--data a=b")
+    assert (refused.status, refused.headers["retry-after"]) == (429, "10")
     assert curl(host, SITE + "/login/").status == 200
+    assert curl(host, SITE + "/other/", "--data a=b").status == 200
 
 
 def test_the_applications_own_errors_pass(host):
@@ -237,10 +456,10 @@ def test_it_starts_and_says_so_while_the_application_is_down(host):
         host.run_expect([0], "docker restart shop-nginx")
         wait_until_healthy(host, "shop-nginx")
         answer = curl(host, SITE + "/")
-        assert answer.status in (502, 504)
+        assert answer.status in (503, 504)
         assert "Back in a moment" in answer.body
         assert answer.headers["retry-after"] == "10"
-        assert curl(host, SITE + "/", "-d a=b").status in (502, 504)
+        assert curl(host, SITE + "/", "-d a=b").status in (503, 504)
         assert answer.headers["cache-control"] == "no-store"
     finally:
         host.run_expect([0], "docker start shop-upstream")
@@ -389,10 +608,39 @@ class Visitor:
             connection.sendall(b"GET / HTTP/1.1\r\nHost: shop.example.org\r\nConnection: close\r\n\r\n")
             return self.status(connection)
 
-    def upload(self, begun: threading.Event, go_on: threading.Event) -> int:
+    def get(self, path: str) -> tuple[int, str]:
+        """Status and body for a path that no client makes another one of."""
+        with self.connected() as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: shop.example.org\r\nConnection: close\r\n\r\n".encode())
+            status, body, _headers = self.whole(connection)
+        return status, body
+
+    def post(self, body: bytes) -> tuple[int, str, dict[str, str]]:
+        with self.connected() as connection:
+            head = (
+                f"POST / HTTP/1.1\r\nHost: shop.example.org\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+            )
+            connection.sendall(head.encode())
+            # One that is refused is answered before it is read.
+            with contextlib.suppress(OSError):
+                connection.sendall(body)
+            return self.whole(connection)
+
+    @staticmethod
+    def whole(connection: ssl.SSLSocket) -> tuple[int, str, dict[str, str]]:
+        answer = b""
+        with contextlib.suppress(OSError):
+            while part := connection.recv(65536):
+                answer += part
+        head, _sep, body = answer.decode().partition("\r\n\r\n")
+        first, *lines = head.split("\r\n")
+        return int(first.split()[1]), body, {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
+
+    def upload(self, begun: threading.Event, go_on: threading.Event, size: int = 1000) -> int:
         """The same for one that waits in the middle of its body."""
-        head = b"POST / HTTP/1.1\r\nHost: shop.example.org\r\nConnection: close\r\nContent-Length: 1000\r\n\r\n"
-        rest = 1000
+        head = b"POST / HTTP/1.1\r\nHost: shop.example.org\r\nConnection: close\r\n"
+        head += f"Content-Length: {size}\r\n\r\n".encode()
+        rest = size
         with self.connected() as connection:
             connection.sendall(head)
             begun.set()
