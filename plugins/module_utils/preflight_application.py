@@ -299,7 +299,7 @@ RULES = (
             *("backend_worker_pools.*.grace", "backend_worker_pools.*.time_limit"),
             *("backend_worker_pools.*.soft_time_limit", "backend_processes.*.stop_timeout"),
             *("backend_periodic_commands.*.every", *each(("backend_periodic_commands", *RELEASES), "*", "timeout")),
-            *("backend_health_timeout_seconds", "backend_health_start_period_seconds"),
+            *("backend_health_timeout_seconds", "backend_health_start_period_seconds", "backend_ready_wait_seconds"),
         ),
     ),
     Rule(
@@ -366,6 +366,11 @@ RULES = (
     Rule(bool, "empty; list the answers that are healthy, such as [200]", ("backend_health_statuses",)),
     Rule(between(100, 599), "not a status of HTTP; give numbers from 100 to 599", ("backend_health_statuses.*",)),
     # 12. Edge
+    Rule(
+        like(r"/[^\s{};\"']*"),
+        "not a path of URLs; write it as /accounts/login/",
+        ("backend_login_paths.*",),
+    ),
     Rule(like(r"\d+[kKmMgG]?"), "not a size of nginx; write it as 25m", ("backend_upload_max_size",)),
     Rule(
         like(r"((=|\^~)\s*)?/[^\s{};\"']*|~\*?\s*(\"[^\"]+\"|'[^']+'|[^\s{};\"']+)"),

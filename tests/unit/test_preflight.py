@@ -628,6 +628,8 @@ WRONG = [
     ({"backend_health_timeout_seconds": 0}, "backend_health_timeout_seconds = 0: not a positive number"),
     # 12. Edge
     ({"backend_upload_max_size": "25 MB"}, "backend_upload_max_size = 25 MB: not a size of nginx"),
+    ({"backend_login_paths": ["accounts/login"]}, "backend_login_paths = accounts/login: not a path of URLs"),
+    ({"backend_ready_wait_seconds": 0}, "backend_ready_wait_seconds = 0: not a positive number"),
     ({"backend_locations": {"downloads": "return 404;"}}, "backend_locations.downloads: not a location of nginx"),
     ({"backend_locations": {"/x/": "return 404"}}, "backend_locations./x/ = return 404: not directives of nginx"),
     ({"backend_locations": {"/x/": "if ($a) { return 404;"}}, "not directives of nginx"),
