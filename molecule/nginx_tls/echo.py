@@ -22,7 +22,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         (number,) = parse_qs(url.query).get("n", ["0"])
-        kind = url.path.split("/")[2]
+        kind = url.path.split("/")[2].split(";")[0]
         if kind == "headers":
             self.answer(200, json.dumps([self.path, self.headers.items()]).encode(), X_Request_ID="of-the-application")
         elif kind == "large":

@@ -311,7 +311,8 @@ def links(host) -> Iterator[dict[str, str]]:
 
 def test_a_link_in_a_volume_shows_nothing_of_the_edge(host, links):
     for kind in links:
-        for path in ("link.png", "link.txt", "linked/tls_certificate_key", "near.txt", "pipe.txt"):
+        assert curl(host, f"{SITE}/{kind}/pipe.txt").status == 404
+        for path in ("link.png", "link.txt", "linked/tls_certificate_key", "near.txt"):
             answer = curl(host, f"{SITE}/{kind}/{path}")
             assert "PRIVATE KEY" not in answer.body
             # What static files lack is asked from the application.

@@ -30,7 +30,7 @@ def refuse(server):
     for listener in server.LISTENERS:
         # Those of a server that stops are closed.
         with contextlib.suppress(OSError):
-            listener.sock.shutdown(socket.SHUT_RDWR)
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 def when_ready(server):
@@ -42,7 +42,7 @@ def post_worker_init(worker):
     call_own("post_worker_init", worker)
     loaded[worker.age % len(loaded)] = 1
     for listener in worker.sockets:
-        listener.sock.listen(worker.cfg.backlog)
+        listener.listen(worker.cfg.backlog)
 
 
 def worker_exit(server, worker):
