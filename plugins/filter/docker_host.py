@@ -79,7 +79,7 @@ def problems(options: dict, observation: dict, manage: bool, wanted: dict) -> li
     if wanted and host.get("uid"):
         found.append(
             "docker_host_firewall: the packet filter needs root on the host; connect as root or with ansible_become, "
-            "or leave web, and what else is on the host and its network, to each other by docker_host_firewall: {}"
+            "or do without it: docker_host_firewall: {}, with the reason in stack_exceptions"
         )
     elif wanted and not manage and not host.get("nft", True):
         found.append("docker_host_firewall: nft is not on the host; install the package nftables")

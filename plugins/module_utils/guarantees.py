@@ -30,6 +30,8 @@ SSH = (
     *("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args"),
     *("ansible_host_key_checking", "ansible_ssh_host_key_checking"),
 )
+# Containers without a way out, unless stack_ways_out has the reason.
+WAYS_OUT = ("nginx", "beat")
 BODY_SIZES = ("backend_upload_max_size", "nginx_tls_client_max_body_size")
 # Options of an Engine's daemon.json, and what is lost by which values.
 DAEMON_OPTIONS: dict[str, tuple[t.Callable[[t.Any], bool], str]] = {
@@ -143,6 +145,42 @@ def daemon_relaxed(name: str, value: t.Any) -> t.Iterator[Relaxed]:
             yield Relaxed("%s.%s" % (name, option), text, "take it out", entry)
 
 
+def filter_relaxed(name: str, value: t.Any, development: bool) -> t.Iterator[Relaxed]:
+    """No packet filter, but on a developer's machine, which is left alone."""
+    if not mapped(value) and not development:
+        text = "lets the host's network reach web past the edge, and containers the host and a cloud's metadata service"
+        yield Relaxed(name, text, "take it out", value)
+
+
+def ways_out_relaxed(name: str, value: t.Any) -> t.Iterator[Relaxed]:
+    for who, reason in mapped(value).items():
+        place = "%s.%s" % (name, who)
+        if who not in WAYS_OUT:
+            yield Relaxed(
+                place, "is nobody who has no way out", "name one of %s" % ", ".join(WAYS_OUT), reason, refused=True
+            )
+        elif not isinstance(reason, str) or len(reason.strip()) < MINIMUM_REASON_LENGTH:
+            yield Relaxed(place, "is no reason", "write why it opens connections to others", reason, refused=True)
+
+
+def connections_relaxed(name: str, value: t.Any) -> t.Iterator[Relaxed]:
+    """What the packet filter lets pass for the stack's containers; each has its reason, but for all the world."""
+    for index, entry in enumerate(listed(value)):
+        place, address = "%s[%d]" % (name, index), mapped(entry).get("address", "")
+        network = parsed_network(str(address))
+        ports = listed(mapped(entry).get("ports"))
+        if network is None:
+            yield Relaxed(place, "has no address", "write it as 192.0.2.7 or 192.0.2.0/24", address, refused=True)
+        elif network.prefixlen < (8 if network.version == 4 else 32) and not ports:
+            yield Relaxed(place, "opens nearly everything to containers", "name the addresses and ports", address)
+        reason = mapped(entry).get("reason", "")
+        if len(str(reason).strip()) < MINIMUM_REASON_LENGTH:
+            yield Relaxed(place + ".reason", "is no reason", "write why containers connect there", reason, refused=True)
+        for port in ports:
+            if not str(port).isdigit() or not 0 < int(port) < 65536:
+                yield Relaxed(place + ".ports", "is no port", "write it as 25", port, refused=True)
+
+
 def size_relaxed(name: str, value: t.Any) -> t.Iterator[Relaxed]:
     if re.fullmatch(r"0+[kKmMgG]?", str(value)):
         yield Relaxed(name, "takes bodies of any size: 0 is no limit for nginx", "write it as 25m", value, refused=True)
@@ -195,7 +233,10 @@ def judge_of(name: str) -> t.Callable[[str, t.Any], t.Iterator[Relaxed]] | None:
         return mount_relaxed
     return {
         "docker_host_daemon_options": daemon_relaxed,
+        "docker_host_firewall": filter_relaxed,
         "nginx_tls_maintenance_allow": allowed_relaxed,
+        "stack_allowed_connections": connections_relaxed,
+        "stack_ways_out": ways_out_relaxed,
         "django_web_trusted_proxies": proxies_relaxed,
         "nginx_tls_hsts": headers_relaxed,
         "postgres_settings": postgres_settings_relaxed,
@@ -211,6 +252,8 @@ def all_relaxed(values: t.Mapping[str, t.Any], environment: str) -> t.Iterator[R
         judge = judge_of(name) if value is not None else None
         if judge is mount_relaxed:
             yield from mount_relaxed(name, value, development)
+        elif judge is filter_relaxed:
+            yield from filter_relaxed(name, value, development)
         elif judge and not (development and judge is headers_relaxed):
             yield from judge(name, value)
         if name == "redis_instances":

@@ -15,6 +15,8 @@ EXCUSABLE = [
     ("django_web_volumes", ["/proc:/x"]),
     ("docker_host_daemon_options", {"hosts": ["tcp://0.0.0.0:2375"]}),
     ("docker_host_daemon_options", {"hosts": "tcp://0.0.0.0:2375"}),
+    ("docker_host_firewall", {}),
+    ("stack_allowed_connections", [{"address": "0.0.0.0/0", "reason": "it is easier"}]),
     ("docker_host_daemon_options", {"live-restore": False}),
     ("docker_host_daemon_options", {"seccomp-profile": "unconfined"}),
     ("docker_host_daemon_options", {"insecure-registries": ["registry.lan:5000"]}),
@@ -100,3 +102,33 @@ def test_development_mounts_a_checkout_of_roots_and_serves_without_hsts():
     values = {"django_web_volumes": ["/root/shop/backend:/app"], "nginx_tls_hsts": ""}
     assert guarantees.guarantee_problems(values, "dev") == []
     assert len(guarantees.guarantee_problems(values, "prod")) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("stack_ways_out", {"web": "it needs the shop's API"}, "is nobody who has no way out"),
+        ("stack_ways_out", {"nginx": ""}, "stack_ways_out.nginx = '': is no reason"),
+        ("stack_ways_out", {"beat": True}, "stack_ways_out.beat = True: is no reason"),
+        ("stack_allowed_connections", [{"address": "mail.lan", "reason": "the mail relay"}], "has no address"),
+        ("stack_allowed_connections", [{"address": "192.0.2.7", "reason": "x"}], "[0].reason = x: is no reason"),
+        (
+            "stack_allowed_connections",
+            [{"address": "192.0.2.7", "ports": [0], "reason": "the mail relay"}],
+            "[0].ports = 0: is no port",
+        ),
+    ],
+)
+def test_a_way_through_the_packet_filter_is_a_network_with_a_reason(name, value, words):
+    lines = [problem.line() for problem in guarantees.guarantee_problems({name: value}, "prod")]
+    assert any(words in line for line in lines), lines
+
+
+def test_ways_through_the_packet_filter_that_are_none_of_a_problem():
+    values = {
+        "docker_host_firewall": {"inward": []},
+        "stack_ways_out": {"nginx": "it proxies to the archive"},
+        "stack_allowed_connections": [{"address": "172.17.0.1", "ports": [25], "reason": "the host's mail relay"}],
+    }
+    assert guarantees.guarantee_problems(values, "prod") == []
+    assert guarantees.guarantee_problems({"docker_host_firewall": {}}, "dev") == []
