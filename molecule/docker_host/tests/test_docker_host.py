@@ -115,6 +115,7 @@ def legacy(host, probe):
     host.check_output(f"cp {DAEMON} /root/daemon.json && cp {NOTE} /root/note.json && rm {NOTE}")
     host.check_output("docker save probe:1 > /root/probe.tar")
     text = json.dumps(options)
+    host.check_output("rm -f /srv/daemon.json*")
     host.run_expect([0], f"printf %s '{text}' > /srv/daemon.json && ln -sf /srv/daemon.json {DAEMON}")
     host.check_output(restart.format("--label owner=somebody"))
     host.check_output("docker load < /root/probe.tar && rm /root/probe.tar")
