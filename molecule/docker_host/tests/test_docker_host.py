@@ -167,11 +167,11 @@ def test_what_others_need_is_not_taken_from_them(host, converge, legacy, options
 
 
 def test_an_engine_that_does_not_start_with_an_option_goes_back(host, converge, running):
-    before, options = running(), written(host)
+    before, options, note = running(), written(host), host.file(NOTE).content_string
     result = converge(docker_host_daemon_options={"exec-opts": ["native.cgroupdriver=absent"]})
     assert result.returncode != 0
     assert "started with the old ones again" in " ".join(result.stdout.split()), result.stdout
-    assert written(host) == options
+    assert (written(host), host.file(NOTE).content_string) == (options, note)
     assert running() == before
 
 
