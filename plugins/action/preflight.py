@@ -287,12 +287,15 @@ class ActionModule(ActionBase):
 
     def left_out(self, host: HostValues, options: dict[str, dict]) -> bool:
         """Whether the run goes on without a host that cannot be reached: only where others can do the same work."""
-        needed = [name for name in self.known_groups if name not in checks.SPARE_GROUPS]
         return (
             bool((host.raw.get("container_observation") or {}).get("unreachable"))
             and host.get("stack_unreachable_hosts", options) == "leave_out"
-            and not any(host.name in self.inventory_groups.get(name, []) for name in needed)
+            and self.is_spare(host)
         )
+
+    def is_spare(self, host: HostValues) -> bool:
+        needed = [name for name in self.known_groups if name not in checks.SPARE_GROUPS]
+        return not any(host.name in self.inventory_groups.get(name, []) for name in needed)
 
     def roles_of(self, host: HostValues) -> list[str]:
         groups = [group for group in self.known_groups if host.name in self.inventory_groups.get(group, [])]
@@ -485,7 +488,7 @@ class ActionModule(ActionBase):
 
     def observed_problems(self, host: HostValues, options: dict[str, dict]) -> list[Problem]:
         observation = host.raw.get("container_observation")
-        problems = checks.observation_problems(observation)
+        problems = checks.observation_problems(observation, spare=self.is_spare(host))
         if problems:
             return problems
         stack = host.get("stack_name", options)

@@ -64,6 +64,7 @@ class ActionModule(ActionBase):
             "changed": False,
             **decision,
             "absent": absent,
+            "fenced": release.fenced(decision["previous"], observations),
             "journal": release.journal(observations),
             "actor": "%s@%s" % (getpass.getuser(), socket.gethostname()),
             "started_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

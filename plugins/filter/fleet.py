@@ -14,6 +14,7 @@ class FilterModule:
             "fleet_absent_problems": fleet.absent_problems,
             "fleet_firewall": fleet.firewall,
             "fleet_leaving_problems": fleet.leaving_problems,
+            "fleet_left_out": fleet.left_out,
             "fleet_images": fleet.images,
             "fleet_redis_services": fleet.redis_services,
             "fleet_trusted_addresses": fleet.trusted_addresses,

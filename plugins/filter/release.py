@@ -39,6 +39,7 @@ class FilterModule:
             "release_discarded": release.discarded,
             "release_failures": failures,
             "release_kept": release.kept_containers,
+            "release_outdated": release.outdated,
             "release_record": release.record,
             "release_retired": release.retired,
             "release_stale_images": release.stale_images,

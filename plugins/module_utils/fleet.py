@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 
 POSTGRES_PORT = 5432
 REDIS_FIRST_PORT = 6379
@@ -74,17 +75,19 @@ def redis_services(addresses: dict) -> list[dict]:
     ]
 
 
-def firewall(host: str, groups: dict, addresses: dict, ports: dict) -> dict:
+def firewall(host: str, groups: dict, addresses: dict, ports: dict, fenced: Sequence[str] = ()) -> dict:
     """What docker_host_firewall takes on a host: {address, ports, peers, peer_ports}.
 
     groups: group to hosts. addresses: host to private address, without hosts that leave. ports: group to the ports that
-    its hosts publish.
+    its hosts publish. fenced: hosts that were left out by the live release; data is closed to them, since what starts
+    there is an older one. Web stays open to such an edge.
     """
     published = []
     for group, numbers in ports.items():
         if host not in groups.get(group, []):
             continue
         clients = {client for name in CLIENTS[group] for client in groups.get(name, [])} & set(addresses) - {host}
+        clients -= set(fenced) if group in HOLDERS else set()
         sources = sorted(addresses[client] for client in clients)
         published += [{"port": int(number), "protocol": "tcp", "sources": sources} for number in numbers]
     return {
@@ -110,6 +113,20 @@ def leaving_problems(host: str, groups: dict) -> list[str]:
         if groups.get(group, []) == [host]
     ]
     return found
+
+
+def left_out(host: str, observations: dict, groups: dict) -> str:
+    """What it means that a run goes on without a host. observations: as in absent_problems."""
+    found = observations[host]
+    text = "%s is left out: %s. It gets no requests%s until a run has converged it." % (
+        host,
+        str(found.get("msg", "unreachable")).partition("\n")[0].rstrip("."),
+        ", and a release closes the data to it," if host in groups.get("web", []) + groups.get("worker", []) else "",
+    )
+    workers = groups.get("worker", [])
+    if host in workers and all("containers" not in observations.get(name, {}) for name in workers):
+        text += " No worker, no beat and no command on a timer of the stack runs until then: no other host has them."
+    return text
 
 
 def absent_problems(observations: dict, groups: dict, leave_out: bool) -> list[str]:

@@ -560,13 +560,16 @@ def failure(result: t.Mapping[str, t.Any]) -> str:
     return shown(str(result.get("msg", "")).partition("\n")[0].removeprefix("Task failed: ")).rstrip(".")
 
 
-def observation_problems(observation: t.Any) -> list[Problem]:
-    """Whether the host could be observed at all."""
+def observation_problems(observation: t.Any, spare: bool = False) -> list[Problem]:
+    """Whether the host could be observed at all. spare: whether the others can do without it."""
     if not isinstance(observation, t.Mapping):
         return [Problem("", "was not observed", "see the error above")]
     if observation.get("unreachable"):
         text = "is unreachable: %s" % failure(observation)
-        return [Problem("", text, "check ansible_host, the network and your SSH key, or take it out of the inventory")]
+        advice = "check ansible_host, the network and your SSH key, or take it out of the inventory"
+        if spare:
+            advice += "; -e stack_unreachable_hosts=leave_out goes on without it"
+        return [Problem("", text, advice)]
     if observation.get("failed") or "host" not in observation:
         text = "could not be observed: %s" % failure(observation)
         return [Problem("", text, "Python 3 and your user's rights on it are needed")]

@@ -8,8 +8,8 @@ The state of releases is a record on every host, as JSON:
 
 A record: number (one more than the live one's), kind (release or rollback), origin (number of the release whose
 containers it runs: its own, or that which a rollback went back to), slot, image, image_id, web_hosts, worker_hosts,
-actor, started_at, finished_at, result (running, succeeded, failed, abandoned), step, message, migrations ({applied,
-heads}).
+left_out (hosts that were away and have not come back since), actor, started_at, finished_at, result (running,
+succeeded, failed, abandoned), step, message, migrations ({applied, heads}).
 """
 
 from __future__ import annotations
@@ -60,6 +60,31 @@ def unrecorded(observations, live):
         host
         for host, observation in observations.items()
         if not same_attempt((observation.get("release") or {}).get("current"), live)
+    )
+
+
+def fenced(live, observations):
+    """Hosts that the live release has left out and that are not here either: what runs there is an older one."""
+    return [host for host in (live or {}).get("left_out", []) if host not in observations]
+
+
+def outdated(observation, stack, live, web):
+    """
+    Running containers that may write, of another release than the live one, on a host that was away when that became
+    live. web: name of web's containers without the slot; no edge asks them, so they stay until they are retired.
+    """
+    current = (observation.get("release") or {}).get("current")
+    if not live or not current or current["number"] >= live["number"]:
+        return []
+    return sorted(
+        name
+        for name, container in observation["containers"].items()
+        if container["stack"] == stack
+        and container["role"] in ("django_web", "celery_worker")
+        and container.get("slot")
+        and container.get("release") != live["origin"]
+        and container["status"] not in ("exited", "created", "dead")
+        and name != "%s-%s" % (web, container["slot"])
     )
 
 
@@ -303,6 +328,7 @@ def record(decision, **fields):
         "image_id": "",
         "web_hosts": [],
         "worker_hosts": [],
+        "left_out": [],
         "actor": "",
         "started_at": "",
         "finished_at": "",

@@ -95,6 +95,11 @@ absent:
   returned: always
   type: list
   elements: str
+fenced:
+  description: Hosts that the live release has left out and that are still away.
+  returned: always
+  type: list
+  elements: str
 previous:
   description: Record of the live release, null before the first.
   returned: always

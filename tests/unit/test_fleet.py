@@ -65,6 +65,35 @@ def test_a_port_is_open_to_the_hosts_that_use_it(host, ports):
     assert found["peer_ports"] == [5432, 6379, 6380, 8100, 8101]
 
 
+def test_data_is_closed_to_hosts_that_the_live_release_left_out():
+    """Also where such a host is an edge or holds web: those ports are not data."""
+    found = fleet.firewall("db", GROUPS, ADDRESSES, PORTS, fenced=["w1"])["ports"]
+    assert [(entry["port"], entry["sources"]) for entry in found] == [
+        (port, ["10.0.0.3"]) for port in (5432, 6379, 6380)
+    ]
+    open_as_before = fleet.firewall("w2", GROUPS, ADDRESSES, PORTS)
+    assert fleet.firewall("w2", GROUPS, ADDRESSES, PORTS, fenced=["w1"]) == open_as_before
+
+
+@pytest.mark.parametrize(
+    ("away", "said"),
+    [
+        (["e1"], "e1 is left out: timed out. It gets no requests until a run has converged it."),
+        (["w1"], "w1 is left out: timed out. It gets no requests, and a release closes the data to it, until"),
+        (["w2"], "No worker, no beat and no command on a timer of the stack runs until then"),
+    ],
+)
+def test_what_is_missing_without_a_host_is_told(away, said):
+    here = {"containers": {}}
+    gone = {"unreachable": True, "msg": "timed out\nmore"}
+    observations = {host: gone if host in away else here for host in ADDRESSES}
+    text = fleet.left_out(away[0], observations, GROUPS)
+    assert said in text
+    assert ("No worker" in text) is (away == ["w2"])
+    spare = {**GROUPS, "worker": ["w2", "w3"]}
+    assert "No worker" not in fleet.left_out(away[0], {**observations, "w3": here}, spare)
+
+
 def test_one_more_web_host_changes_only_sources():
     more = {**GROUPS, "web": ["w1", "w2", "w3"]}
     addresses = {**ADDRESSES, "w3": "10.0.0.9"}

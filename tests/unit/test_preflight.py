@@ -844,6 +844,8 @@ def test_hosts_that_could_not_be_observed() -> None:
         preflight.observation_problems({"failed": True, "msg": "no python"})
     )
     assert "was not observed" in lines(preflight.observation_problems(None))
+    assert "leave_out" not in lines(preflight.observation_problems(unreachable))
+    assert "-e stack_unreachable_hosts=leave_out" in lines(preflight.observation_problems(unreachable, spare=True))
 
 
 # The documentation of the shared variables

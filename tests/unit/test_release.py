@@ -322,3 +322,37 @@ def test_what_is_said_after_a_failure_is_what_was_seen():
     assert "on all hosts" not in lost
     assert lost.endswith("two: could not be reached any more.")
     assert "nothing that serves was stopped" in release.undone({**decision, "previous": None}, ["a: sick"], [], [])
+
+
+def away(number, *containers):
+    """A host that knows this release as the live one, and runs these: (name, role, slot, release, status)."""
+    keys = ("role", "slot", "release", "status")
+    found = {name: {"stack": "shop", **dict(zip(keys, values, strict=True))} for name, *values in containers}
+    return {"containers": found, "release": {"current": record(number, "blue") if number else None}}
+
+
+def test_what_a_host_that_was_away_still_runs_of_an_older_release_is_stopped():
+    live = record(3, "green")
+    old = [
+        ("shop-web-blue", "django_web", "blue", 2, "running"),
+        ("shop-listener-blue", "django_web", "blue", 2, "running"),
+        ("shop-beat-blue", "celery_worker", "blue", 2, "running"),
+        ("shop-worker-default-blue", "celery_worker", "blue", 2, "restarting"),
+        ("shop-worker-default-amber", "celery_worker", "amber", 1, "exited"),
+        ("shop-worker-default-green", "celery_worker", "green", 3, "running"),
+    ]
+    stopped = ["shop-beat-blue", "shop-listener-blue", "shop-worker-default-blue"]
+    assert release.outdated(away(2, *old), "shop", live, "shop-web") == stopped
+    # One that knows the live release lets older workers finish in its own time; nothing is known before the first.
+    assert release.outdated(away(3, *old), "shop", live, "shop-web") == []
+    assert release.outdated(away(0, *old), "shop", live, "shop-web") == []
+    assert release.outdated(away(2, *old), "shop", None, "shop-web") == []
+    assert release.outdated(away(2, *old), "other", live, "shop-web") == []
+
+
+def test_a_host_that_was_left_out_is_fenced_until_it_is_seen_again():
+    live = record(3, "green", left_out=["w1", "w2"])
+    assert release.fenced(live, {"w2": away(2)}) == ["w1"]
+    # Records of the version before know nothing of it.
+    assert release.fenced({key: live[key] for key in live if key != "left_out"}, {}) == []
+    assert release.fenced(None, {}) == []

@@ -294,6 +294,37 @@ def runs_containers(host: str) -> bool:
 
 
 @needs_full
+def test_a_worker_host_that_was_away_does_nothing_of_an_older_release(fleet, site, record):
+    """Its workers and beat start with its Engine, which nobody asks; the hosts of data do not let them in."""
+    (away,) = fleet.group("worker")
+    name, batch = f"workerless-{int(time.time())}", f"away-{int(time.time())}"
+    fleet.write(name)
+    subprocess.run(["docker", "stop", "--time", "5", away], check=True, stdout=subprocess.DEVNULL)
+    try:
+        done = site(stack_unreachable_hosts="leave_out")
+        assert list(fleet.serves()) == [name], done.stdout
+        assert done.returncode != 0, done.stdout
+        assert f"{away} is left out" in done.stdout
+        assert "no worker" in " ".join(done.stdout.split()), done.stdout
+    finally:
+        subprocess.run(["docker", "start", away], check=True, stdout=subprocess.DEVNULL)
+    wait_until(lambda: runs_containers(away), 60)
+    started = time.time()
+    fleet.manage("probe", "enqueue", f"--batch={batch}", "--number=5")
+    time.sleep(40)
+    seen = fleet.report(batch, 5, started)
+    record(seen=seen, running=fleet.containers(away))
+    assert (seen["missing"], seen["ticks"]) == (5, 0), seen
+    done = site()
+    assert done.returncode == 0, done.stdout
+    wait_until(lambda: fleet.report(batch, 5)["missing"] == 0, 120)
+    seen = fleet.report(batch, 5, started)
+    assert (seen["done_once"], seen["doubled"], seen["schedulers"]) == (5, 0, 1), seen
+    fleet.check_serves(name)
+    fleet.check_records()
+
+
+@needs_full
 def test_a_web_host_that_was_away_gets_requests_when_it_has_the_release(fleet, site, loaded, record):
     away = next((host for host in fleet.group("web") if host not in fleet.group("edge")), None)
     if away is None:
