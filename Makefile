@@ -19,7 +19,7 @@ export DOCKER_HOST ?= unix:///var/run/docker.sock
 # Set on some build machines; it makes every module start compile its code anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-PLAYBOOK = ansible-playbook -i inventories/$(1)
+PLAYBOOK = ansible-playbook -i 'inventories/$(1)'
 
 .PHONY: help
 help: ## List the targets
@@ -83,7 +83,7 @@ shell: ## Open a Django shell in the web container
 
 .PHONY: secrets
 secrets: dev-setup ## Create strong secrets for an environment (ENV=staging|prod)
-	@ansible-playbook playbooks/secrets.yml -i localhost, -e secrets_environment=$(ENV) $(ARGS)
+	@ansible-playbook playbooks/secrets.yml -i localhost, -e '{"secrets_environment": "$(ENV)"}' $(ARGS)
 
 .PHONY: staging-deploy
 staging-deploy: dev-setup ## Converge staging
@@ -98,7 +98,7 @@ prod-deploy: dev-setup ## Converge production
 
 .PHONY: status
 status: dev-setup ## Show what runs where, whether it is healthy and as specified (ENV=dev|staging|prod, FORMAT=json)
-	@scripts/report -i inventories/$(ENV) playbooks/status.yml $(if $(FORMAT),-e format=$(FORMAT)) $(ARGS)
+	@scripts/report -i 'inventories/$(ENV)' playbooks/status.yml $(if $(FORMAT),-e format=$(FORMAT)) $(ARGS)
 
 .PHONY: plan
 plan: dev-setup ## Show what a deployment would do, and change nothing
@@ -112,11 +112,11 @@ rollback: dev-setup ## Go back to the release before, or to a kept one (RELEASE=
 # In the environment, so that neither a shell nor YAML reads it again.
 run: export RUN_COMMAND = $(value CMD)
 run: dev-setup ## Run a command beside the live release, for example CMD="python manage.py check --deploy"
-	@scripts/report -i inventories/$(ENV) playbooks/run.yml $(ARGS)
+	@scripts/report -i 'inventories/$(ENV)' playbooks/run.yml $(ARGS)
 
 .PHONY: logs
 logs: dev-setup ## Show the last log lines of all hosts (SERVICE=web SINCE=10m LINES=100)
-	@scripts/report -i inventories/$(ENV) playbooks/logs.yml -e service=$(SERVICE) -e since=$(SINCE) -e lines=$(LINES) $(ARGS)
+	@scripts/report -i 'inventories/$(ENV)' playbooks/logs.yml -e service=$(SERVICE) -e since=$(SINCE) -e lines=$(LINES) $(ARGS)
 
 .PHONY: maintenance
 maintenance: dev-setup ## Answer 503 with a page at every edge, or serve again (STATE=on|off)

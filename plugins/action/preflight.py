@@ -401,6 +401,7 @@ class ActionModule(ActionBase):
         }
         self.secret_values.update(form for secret in secrets.values() for form in (secret, quote(secret, safe="")))
         problems = application.application_problems(values, options, self.specs.entries, secrets)
+        problems += application.unquoted_problems(host.raw)
         if "backend_redis_uses" in values:
             problems += application.redis_reference_problems(host.raw, values["backend_redis_uses"])
         if application.truthy(host.get("stack_fleet", options)):

@@ -55,10 +55,8 @@ def form_fault(path: t.Any) -> Fault:
         return "is no absolute path", "write it as /opt/shop"
     if re.search(r"[\x00-\x1f\x7f:]", text) or text != text.strip():
         return "holds a colon, a blank at an end or a control character", "write it as /opt/shop"
-    if os.path.normpath(text) != text.rstrip("/") and text != "/":
-        return "is not in its shortest form", "write it without . and .. and doubled slashes: %s" % (
-            os.path.normpath(text)
-        )
+    if os.path.normpath(text) != text:
+        return "is not in its shortest form", "write it as %s" % os.path.normpath(text)
     return None
 
 

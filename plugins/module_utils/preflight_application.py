@@ -108,6 +108,12 @@ def host_name_fault(name: t.Any) -> tuple[str, str] | None:
         return "is a wildcard", "name every host: Django and the certificate check them one by one"
     if re.search(r":\d*$", name) and name.count(":") == 1:
         return "has a port", "give the host name alone"
+    if not name.isascii():
+        try:
+            encoded = name.lower().encode("idna").decode()
+        except UnicodeError:
+            return "is no host name", "use lower-case letters, digits, hyphens and dots"
+        return "has letters beyond ASCII", "write it as %s" % encoded
     if parsed_network(name) or (len(name) < 254 and all(map(DOMAIN_LABEL.fullmatch, name.split(".")))):
         return None
     return "is no host name", "use lower-case letters, digits, hyphens and dots"
@@ -861,6 +867,23 @@ COMBINATIONS = tuple(
         location_problems,
     )
 )
+
+
+def unquoted_problems(raw: t.Mapping[str, t.Any]) -> list[Problem]:
+    """Values of environments as they are written: YAML reads words and numbers, and an application gets text."""
+    problems = []
+    for name, *steps in (place.split(".") for place in (*ENVIRONMENTS, "backend_secret_env")):
+        for path, value in select(raw.get(name), [*steps, "*"], name):
+            if isinstance(value, bool):
+                text = "is true or false for YAML, and which word the application would get is a guess"
+                remedy = 'write the word that it reads in quotes, such as "%d" or "%s"' % (value, str(value).lower())
+            elif isinstance(value, (int, float)):
+                text = "is a number for YAML, which is written as it likes"
+                remedy = 'write it in quotes, such as "%s"' % value
+            else:
+                continue
+            problems.append(Problem(path, text, remedy, "" if name == "backend_secret_env" else shown(value)))
+    return problems
 
 
 def secret_name_problems(values: t.Mapping[str, t.Any]) -> list[Problem]:

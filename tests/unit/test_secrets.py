@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +20,11 @@ BIN = Path(sys.executable).parent
 class Checkout:
     """The few files of a checkout that the playbook needs."""
 
-    def __init__(self, root: Path, folder: Path) -> None:
+    def __init__(self, root: Path, folder: Path, name: str = "prod") -> None:
         self.folder = folder
-        self.password = folder / ".vault-password-prod"
-        self.file = folder / "inventories/prod/group_vars/all/20_secrets.yml"
+        self.name = name
+        self.password = folder / f".vault-password-{name}"
+        self.file = folder / f"inventories/{name}/group_vars/all/20_secrets.yml"
         self.file.parent.mkdir(parents=True)
         for path in ("playbooks/secrets.yml", "meta/stack_variables.yml", "scripts/vault-password-client"):
             (folder / path).parent.mkdir(exist_ok=True)
@@ -36,7 +39,8 @@ class Checkout:
 
     def create(self, *options: str) -> subprocess.CompletedProcess[str]:
         return self.run(
-            "ansible-playbook", "playbooks/secrets.yml", "-i", "localhost,", "-e", "secrets_environment=prod", *options
+            *("ansible-playbook", "playbooks/secrets.yml", "-i", "localhost,"),
+            *("-e", json.dumps({"secrets_environment": self.name}), *options),
         )
 
     def read(self) -> dict[str, str]:
@@ -68,6 +72,54 @@ def test_secrets_are_created_once_and_never_printed(checkout: Checkout) -> None:
     before = checkout.file.read_bytes()
     assert "nothing was missing" in checkout.create().stdout
     assert checkout.file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["eu.prod", "eu-prod_2", "mein Büro", "prod.yml", "-x"])
+def test_any_name_of_a_folder_is_that_of_an_environment(root: Path, tmp_path: Path, name: str) -> None:
+    checkout = Checkout(root, tmp_path, name)
+    (tmp_path / "inventories" / name / "hosts.yml").write_text("all: {hosts: {shop1: {ansible_connection: local}}}")
+    shutil.copy(root / "ansible.cfg", tmp_path)
+    (tmp_path / "plugins/vars").mkdir(parents=True)
+    shutil.copy(root / "plugins/vars/vault_password.py", tmp_path / "plugins/vars")
+    (tmp_path / "collections/ansible_collections/broadcast").mkdir(parents=True)
+    (tmp_path / "collections/ansible_collections/broadcast/stack").symlink_to("../../..")
+    shutil.copy(root / "galaxy.yml", tmp_path)
+    # Its callbacks are not what this is about.
+    (tmp_path / "ansible.cfg").write_text(
+        re.sub("(?m)^callbacks_enabled.*$", "", (tmp_path / "ansible.cfg").read_text())
+    )
+    assert checkout.create().returncode == 0
+    secret = checkout.read()["secret_django_key"]
+
+    (tmp_path / "linked").symlink_to(f"inventories/{name}")
+    outside = tmp_path / "elsewhere" / name
+    shutil.copytree(tmp_path / "inventories" / name, outside)
+    folder = f"inventories/{name}"
+    for source in (folder, folder + "/", folder + "/hosts.yml", str(tmp_path / folder), str(outside)):
+        shown = checkout.run("ansible", "shop1", f"-i{source}", "-m", "debug", "-a", "var=secret_django_key")
+        assert secret in shown.stdout, shown.stdout + shown.stderr
+        assert "WARNING" not in shown.stderr
+    viewed = checkout.run("ansible-vault", "view", "--", str(checkout.file))
+    assert secret in viewed.stdout, viewed.stderr
+    assert "WARNING" not in viewed.stderr
+
+    checkout.password.rename(tmp_path / "kept")
+    refused = checkout.run("ansible", "shop1", f"-i{folder}", "-m", "debug", "-a", "var=secret_django_key")
+    assert refused.returncode != 0
+    assert f".vault-password-{name} is missing in {tmp_path}: write the vault password into it" in " ".join(
+        (refused.stdout + refused.stderr).split()
+    )
+
+
+def test_secrets_of_ones_own_are_made_when_they_are_listed(checkout: Checkout) -> None:
+    folder = checkout.file.parent
+    (folder / "10_env.yml").write_text("stack_extra_variables: [secret_shop_payment, shop_name]\nother: secret_no\n")
+    (folder / "11_more.yml").write_text("stack_extra_variables:\n  - secret_shop_mail\n  - x\nlast: secret_neither\n")
+    done = checkout.create()
+    assert done.returncode == 0, done.stdout
+    made = {name for name in checkout.read() if name.startswith(("secret_shop", "secret_n"))}
+    assert made == {"secret_shop_payment", "secret_shop_mail"}
+    assert "interpreter" not in done.stderr
 
 
 def test_values_of_ones_own_are_kept_and_encrypted(checkout: Checkout) -> None:
