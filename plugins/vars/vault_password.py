@@ -16,14 +16,17 @@ requirements:
 
 import os
 import pathlib
+import re
 import typing as t
 
 from ansible.errors import AnsibleError
-from ansible.parsing.vault import VaultSecret, VaultSecretsContext, is_encrypted
+from ansible.parsing.vault import VaultSecret, VaultSecretsContext
 from ansible.plugins.vars import BaseVarsPlugin
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 PREFIX = ".vault-password-"
+# An environment may lie in a folder of another name; what is encrypted knows whose it is.
+LABEL = re.compile(r"\$ANSIBLE_VAULT;1\.2;AES256;([\w.@ -]+)$", re.M)
 
 
 class VarsModule(BaseVarsPlugin):
@@ -40,32 +43,43 @@ class VarsModule(BaseVarsPlugin):
         return {}
 
     def unlock(self, loader, folder):
-        name = os.path.basename(folder)
+        labels, encrypted = self.labels(folder)
+        names = [os.path.basename(folder), *sorted(labels)]
+        found = [(name, VaultSecret(password)) for name in dict.fromkeys(names) if (password := self.password(name))]
+        secrets = loader._vault.secrets or []
+        if found:
+            # First, since Ansible tries one after the other, and each try takes time.
+            found += secrets
+            loader.set_vault_secrets(found)
+            # Values that are encrypted by themselves are read with these. There is no public way to change them.
+            VaultSecretsContext.current().secrets = found
+        elif encrypted and {label for label, _secret in secrets} <= {"inventory"}:
+            # Ansible would say that it cannot decrypt, but neither what is missing nor where. Whoever gave another
+            # password on the command line knows.
+            text = "%s is encrypted, and %s is missing in %s: write the vault password into it"
+            raise AnsibleError(text % (encrypted[0], PREFIX + names[0], CHECKOUT))
+
+    @staticmethod
+    def password(name):
         file = CHECKOUT / (PREFIX + name)
-        secrets = loader._vault.secrets
         try:
             password = file.read_bytes().strip()
         except FileNotFoundError:
-            self.refuse_without(folder, file.name, [label for label, _secret in secrets or []])
-            return
+            return b""
         except OSError as error:
             raise AnsibleError("%s cannot be read: %s" % (file, error.strerror)) from error
         if not password:
-            raise AnsibleError("%s is empty: write the vault password of %s into it" % (file, folder))
-        # First, since Ansible tries one after the other, and each try takes time.
-        found = [(name, VaultSecret(password)), *(secrets or [])]
-        loader.set_vault_secrets(found)
-        # Values that are encrypted by themselves are read with these. There is no public way to change them.
-        VaultSecretsContext.current().secrets = found
+            raise AnsibleError("%s is empty: write the vault password into it" % file)
+        return password
 
     @staticmethod
-    def refuse_without(folder, needed, labels):
-        """Ansible would say that it cannot decrypt, but neither what is missing nor where."""
+    def labels(folder):
+        """Labels of what is encrypted in an inventory's variables, and the files that are encrypted as a whole."""
+        labels, encrypted = set(), []
         for kind in ("group_vars", "host_vars"):
             for file in sorted(pathlib.Path(folder, kind).rglob("*")):
-                # Whoever gave another password on the command line knows which.
-                if set(labels) <= {"inventory"} and file.is_file() and file.suffix in ("", ".yml", ".yaml", ".json"):
-                    with file.open("rb") as stream:
-                        if is_encrypted(stream.read(64)):
-                            text = "%s is encrypted, and %s is missing in %s: write the vault password into it"
-                            raise AnsibleError(text % (file, needed, CHECKOUT))
+                if file.suffix in ("", ".yml", ".yaml", ".json") and os.access(file, os.R_OK) and file.is_file():
+                    text = file.read_text(encoding="utf-8", errors="replace")
+                    labels.update(LABEL.findall(text))
+                    encrypted += [file] if text.startswith("$ANSIBLE_VAULT;") else []
+        return labels, encrypted

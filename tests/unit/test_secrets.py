@@ -99,6 +99,11 @@ def test_any_name_of_a_folder_is_that_of_an_environment(root: Path, tmp_path: Pa
         shown = checkout.run("ansible", "shop1", f"-i{source}", "-m", "debug", "-a", "var=secret_django_key")
         assert secret in shown.stdout, shown.stdout + shown.stderr
         assert "WARNING" not in shown.stderr
+    # A folder of another name: what is encrypted says whose it is.
+    if name.isascii():
+        renamed = outside.rename(tmp_path / "elsewhere" / "deploy")
+        shown = checkout.run("ansible", "shop1", f"-i{renamed}", "-m", "debug", "-a", "var=secret_django_key")
+        assert secret in shown.stdout, shown.stdout + shown.stderr
     viewed = checkout.run("ansible-vault", "view", "--", str(checkout.file))
     assert secret in viewed.stdout, viewed.stderr
     assert "WARNING" not in viewed.stderr
