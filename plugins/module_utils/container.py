@@ -128,8 +128,11 @@ def check_exceptions(spec: dict) -> None:
                 "%s: %s: %r relaxes the hardening; give the reason in exceptions.%s"
                 % (spec["name"], key, spec[key], key)
             )
-    if spec["user"].split(":")[0] == "0":
-        raise SpecificationError("%s: a container never runs as root; name its image's own uid in user" % spec["name"])
+    if spec["user"].split(":")[0] == "0" and not str(reasons.get("user", "")).strip():
+        raise SpecificationError(
+            "%s: a container never runs as root without a reason in exceptions.user; name its image's own uid in user"
+            % spec["name"]
+        )
     if not set(spec["name"]) - set("0123456789abcdef"):
         raise SpecificationError(
             "%s: a container name needs a character that no hexadecimal id has, or docker_container may take another "

@@ -26,7 +26,7 @@ def epoch(text: str) -> float:
 
 
 def entry(kind: str, start: str, label: str = "x") -> common.Backup:
-    return common.Backup(label, kind, epoch(start), epoch(start) + 60, 2**20, {"volumes": ["media"]})
+    return common.Backup(label, kind, epoch(start), epoch(start) + 60, 2**20, {"volumes": ["media"]}, {})
 
 
 SCHEDULES = {"full": Schedule("0 2 * * 0"), "diff": Schedule("0 2 * * 1-6")}
@@ -154,6 +154,28 @@ def test_revert_leaves_restored_data_that_was_opened_for_writing(
     assert "stays" in state
 
 
+def test_tablespaces_of_what_is_discarded_go_and_those_in_use_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = tmp_path / "17" / "main"
+    monkeypatch.setattr(database, "DATA", data)
+    spaces = {
+        data: data.with_name("tablespaces-2") / "fast",
+        data.with_name("main.before-x"): tmp_path / "fast",
+        # Of a restore that failed.
+        None: data.with_name("tablespaces-1") / "fast",
+    }
+    for directory, space in spaces.items():
+        space.mkdir(parents=True)
+        if directory:
+            (directory / "pg_tblspc").mkdir(parents=True)
+            (directory / "pg_tblspc" / "16400").symlink_to(space)
+    assert database.Database().discard() == ["main.before-x"]
+    assert sorted(path.name for path in data.parent.iterdir()) == ["main", "tablespaces-2"]
+    assert spaces[data].is_dir()
+    assert not (tmp_path / "fast").exists()
+
+
 def test_repository_of_another_database_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     script = "echo 'ERROR: [028]: backup and archive info files exist but do not match the database'; exit 28"
     subject = database.Database()
@@ -203,11 +225,16 @@ def test_snapshots_are_read_as_restic_lists_them() -> None:
         "data_added_packed": 2**20,
     }
     listed = [
-        {"short_id": "b", "time": "2026-03-10T02:00:01.123456789Z", "tags": ["diff", "volume=media"]},
+        {
+            "short_id": "b",
+            "time": "2026-03-10T02:00:01.123456789Z",
+            "tags": ["diff", "volume=media", "room=media:4096"],
+        },
         {"short_id": "a", "time": "2026-03-09T02:00:01Z", "tags": ["full", "volume=media"]},
     ]
     older, newer = volumes.parsed(json.dumps([{**snapshot, "summary": summary} for snapshot in listed]))
-    assert (older.label, older.type) == ("a", "full")
+    assert (older.label, older.type, older.room) == ("a", "full", {})
+    assert newer.room == {"media": 4096}
     assert newer.described() == {
         "label": "b",
         "type": "diff",
@@ -220,6 +247,9 @@ def test_snapshots_are_read_as_restic_lists_them() -> None:
     }
 
 
+EARLIER, NOW_STAMP = "20260301T120000Z", "20260310T120000Z"
+
+
 @pytest.fixture
 def mounted(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two volumes with restored files in them, one of them with what an earlier restore kept."""
@@ -229,9 +259,9 @@ def mounted(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatc
         (tmp_path / name / "folder").mkdir(parents=True)
         (tmp_path / name / "folder" / "file").write_text("old")
         (tmp_path / name / "added").write_text("old")
-        (tmp_path / name / ".restore" / "content" / "folder").mkdir(parents=True)
-        (tmp_path / name / ".restore" / "content" / "folder" / "file").write_text("restored")
-    (tmp_path / "media" / ".before-earlier").mkdir()
+        (tmp_path / name / ".broadcast-restore" / "content" / "folder").mkdir(parents=True)
+        (tmp_path / name / ".broadcast-restore" / "content" / "folder" / "file").write_text("restored")
+    (tmp_path / "media" / f".before-{EARLIER}").mkdir()
     return tmp_path
 
 
@@ -249,13 +279,17 @@ RESTORED = {f"{name}/folder/file": "restored" for name in ("documents", "media")
 
 def test_files_change_places_and_the_old_are_kept_where_nobody_else_can_read(mounted: Path) -> None:
     subject = volumes.Volumes()
-    subject.swap("x")
+    subject.swap(NOW_STAMP)
     assert content(mounted) == RESTORED
-    kept = mounted / "media" / ".before-x"
+    kept = mounted / "media" / f".before-{NOW_STAMP}"
     assert (kept / "added").read_text() == "old"
     assert kept.stat().st_mode & 0o777 == 0o700
-    assert not list(mounted.glob("*/.restore*"))
-    assert subject.discard() == ["documents/.before-x", "media/.before-earlier", "media/.before-x"]
+    assert not list(mounted.glob("*/.*restore*"))
+    assert subject.discard() == [
+        f"documents/.before-{NOW_STAMP}",
+        f"media/.before-{EARLIER}",
+        f"media/.before-{NOW_STAMP}",
+    ]
     assert content(mounted) == RESTORED
 
 
@@ -284,21 +318,21 @@ def test_old_files_come_back_whatever_was_interrupted(mounted: Path, swapped: in
         with pytest.MonkeyPatch.context() as patch:
             interrupt(patch, renames)
             with contextlib.suppress(InterruptedMoveError):
-                step("x")
-    assert subject.revert("x")[0]
+                step(NOW_STAMP)
+    assert subject.revert(NOW_STAMP)[0]
     assert content(mounted) == OLD
-    assert not list(mounted.glob("*/.restore*"))
-    assert [path.name for path in mounted.glob("*/.before-*")] == [".before-earlier"]
+    assert not list(mounted.glob("*/.*restore*"))
+    assert [path.name for path in mounted.glob("*/.before-*")] == [f".before-{EARLIER}"]
 
 
 def test_revert_before_any_exchange_leaves_the_files(mounted: Path) -> None:
-    assert volumes.Volumes().revert("x") == (True, "the old files are in their place")
+    assert volumes.Volumes().revert(NOW_STAMP) == (True, "the old files are in their place")
     assert content(mounted) == OLD
 
 
 def emptied(root: Path) -> None:
     """Volumes without files, as on a new host; folders and what a restore keeps are none."""
-    for path in [path for path in root.rglob("*") if path.is_file() and ".restore" not in path.parts]:
+    for path in [path for path in root.rglob("*") if path.is_file() and ".broadcast-restore" not in path.parts]:
         path.unlink()
 
 
@@ -357,7 +391,41 @@ def test_schedule_takes_no_backup_of_lost_files(
 def test_volume_or_restored_files_that_came_later_are_backed_up_at_once(mounted: Path) -> None:
     subject = volumes.Volumes()
     assert subject.incomplete(FRESH)
-    taken = [common.Backup("x", "full", time.time() - 1, time.time(), 0, {"volumes": ["documents", "media"]})]
+    taken = [common.Backup("x", "full", time.time() - 1, time.time(), 0, {"volumes": ["documents", "media"]}, {})]
     assert not subject.incomplete(taken)
-    subject.swap("x")
+    subject.swap(NOW_STAMP)
     assert subject.incomplete(taken)
+
+
+def test_what_the_application_calls_like_a_restore_is_content(mounted: Path) -> None:
+    for name in (".restore", ".before-lunch", ".restored-x"):
+        (mounted / "media" / name).mkdir()
+        (mounted / "media" / name / "file").write_text("the application's")
+    subject = volumes.Volumes()
+    subject.swap(NOW_STAMP)
+    assert (mounted / "media" / f".before-{NOW_STAMP}" / ".restore" / "file").read_text() == "the application's"
+    assert subject.revert(NOW_STAMP)[0]
+    subject.discard()
+    for name in (".restore", ".before-lunch", ".restored-x"):
+        assert (mounted / "media" / name / "file").read_text() == "the application's"
+
+
+def test_room_is_that_on_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 2**20)
+    (tmp_path / "same").hardlink_to(tmp_path / "file")
+    with open(tmp_path / "holes", "wb") as stream:
+        stream.truncate(2**40)
+    (tmp_path / f".before-{EARLIER}").mkdir()
+    (tmp_path / f".before-{EARLIER}" / "kept").write_bytes(b"x" * 2**20)
+    assert 2**20 <= volumes.room(tmp_path, None) < 2 * 2**20
+
+
+def test_room_is_wanted_of_each_disk_once_for_all_its_volumes(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(common, "check_space", lambda _directory, needed: asked.append(needed))
+    backup = FRESH[0]._replace(size=2**40, room={"documents": 1000, "media": 24})
+    volumes.Volumes().check_space(["documents", "media"], backup)
+    assert set(asked) == {1024}
+    asked.clear()
+    volumes.Volumes().check_space(["media"], backup._replace(room={}))
+    assert asked == [2**40]

@@ -218,7 +218,7 @@ def test_a_developers_own_uid_replaces_the_images():
         ({"capabilities": ["CHOWN"]}, "exceptions.capabilities"),
         ({"init": False}, "exceptions.init"),
         ({"user": "root"}, "numeric"),
-        ({"user": "0:0"}, "never runs as root"),
+        ({"user": "0:0"}, "never runs as root without a reason in exceptions.user"),
         ({"name": "cafe"}, "hexadecimal"),
         ({"env": {"A": "1\n2"}}, "line break"),
         ({"healthcheck": None}, "healthcheck"),

@@ -175,7 +175,8 @@ def test_one_off_containers_keep_the_policy(role):
     for spec in templated("prod", role, ONE_OFF[role]):
         options = arguments(spec)
         assert (options["read_only"], options["cap_drop"]) == (True, ["ALL"])
-        assert options["user"].split(":")[0] != "0"
+        assert options["user"].split(":")[0] != "0" or spec["exceptions"]["user"]
+        assert options["capabilities"] == [] or spec["exceptions"]["capabilities"]
         assert "canary" not in repr({key: value for key, value in spec.items() if key not in SECRET_KEYS})
 
 

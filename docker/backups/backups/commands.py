@@ -87,7 +87,11 @@ def settings() -> dict:
 def exclusive(path: pathlib.Path, alive: Alive = None) -> Iterator[None]:
     """One backup or restore at a time; a second one waits."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with open(path, "w") as handle:
+    # A restore is root's: in a folder that everybody writes the kernel lets not even root open, to create it, what is
+    # another user's already.
+    if not path.exists():
+        path.touch(mode=0o644)
+    with open(path) as handle:
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

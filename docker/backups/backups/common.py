@@ -21,7 +21,7 @@ class BackupError(Exception):
 
 
 class Backup(typing.NamedTuple):
-    """A complete backup; times are seconds since 1970, details are for people."""
+    """A complete backup; times are seconds since 1970, details are for people, room is that on disk by volume."""
 
     label: str
     type: str
@@ -29,6 +29,7 @@ class Backup(typing.NamedTuple):
     stop: float
     size: int
     details: dict
+    room: dict[str, int]
 
     def described(self) -> dict:
         """The backup in words and numbers for people and playbooks."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
 import re
 import subprocess
+import time
 
 from . import common
 from .common import Alive, Backup, BackupError, megabytes, remove, run, utc
@@ -24,6 +26,11 @@ def beside(suffix: str) -> pathlib.Path:
 
 def kept() -> list[pathlib.Path]:
     return sorted(DATA.parent.glob(DATA.name + ".before-*"))
+
+
+def tablespaces(directory: pathlib.Path) -> set[pathlib.Path]:
+    """Where the tablespaces of a cluster are: they may lie beside it, and only its links know."""
+    return {pathlib.Path(os.readlink(link)) for link in (directory / "pg_tblspc").glob("*") if link.is_symlink()}
 
 
 def timeline(directory: pathlib.Path) -> int:
@@ -68,6 +75,7 @@ class Database:
                     "database_mb": megabytes(backup["info"]["size"]),
                     "repository_mb": megabytes(backup["info"]["repository"].get("delta", 0)),
                 },
+                room={},
             )
             for stanza in json.loads(common.answer(command, "the repository cannot be read"))
             for backup in stanza.get("backup", [])
@@ -126,6 +134,8 @@ class Database:
             # Written for the place where the data will be, not where it is put first.
             '--recovery-option=restore_command=pgbackrest archive-get %f "%p"',
         ]
+        # Those of the live data have to stay where they are; the links name the place for good.
+        arguments.append("--tablespace-map-all=%s" % DATA.with_name("tablespaces-%d" % time.time()))
         if label:
             arguments += ["--set=%s" % label, "--type=immediate", "--target-action=promote"]
         elif target_time:
@@ -160,7 +170,11 @@ class Database:
         return True, "the old data is back in its place"
 
     def discard(self) -> list[str]:
-        names = [path.name for path in kept()]
-        for path in [*kept(), beside("restore")]:
+        names, old = [path.name for path in kept()], [*kept(), beside("restore")]
+        spaces = {path for directory in old for path in tablespaces(directory)} | {*DATA.parent.glob("tablespaces-*/*")}
+        for path in [*old, *sorted(spaces - tablespaces(DATA))]:
             remove(path)
+        for path in DATA.parent.glob("tablespaces-*"):
+            with contextlib.suppress(OSError):
+                path.rmdir()
         return names

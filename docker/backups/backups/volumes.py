@@ -2,19 +2,25 @@
 
 The root of a volume cannot be renamed, so its content changes places with that of folders in it:
 
-.restore        what was restored, until it is put in place
-.restored-TIME  the same while it is put in place, so that an interrupted exchange can be told from one before
-.before-TIME    the old content
+.broadcast-restore  what was restored, until it is put in place
+.restored-TIME      the same while it is put in place, so that an interrupted exchange can be told from one before
+.before-TIME        the old content
 
-Nobody but the user of the files enters them: the volume may be one that a web server publishes.
+Nobody but the user of the files enters them: the volume may be one that a web server publishes. What an application
+calls alike, .before-lunch for instance, is content.
+
+Backups are taken as the user of the files and fail on what that one cannot read. Files are put back as root, so that
+whatever was read comes back with its owner and mode: files of others, or the mount point of a volume inside a volume.
 """
 
 from __future__ import annotations
 
 import datetime
+import fnmatch
 import json
 import os
 import pathlib
+import time
 
 from . import common
 from .common import Alive, Backup, BackupError, megabytes, remove, run, utc
@@ -23,18 +29,44 @@ VOLUMES = pathlib.Path("/volumes")
 REPOSITORY = pathlib.Path(os.environ.get("RESTIC_REPOSITORY", "/var/lib/restic"))
 # Its time is that of the last exchange: the backups before it are of files that have been replaced.
 EXCHANGED = REPOSITORY / "exchanged"
-RESTORED = ".restore"
+RESTORED = ".broadcast-restore"
+STAMP = "[0-9]" * 8 + "T" + "[0-9]" * 6 + "Z"
 # What is no content: the folders above and that of a file system's own check.
-APART = (".restore", ".restored-*", ".before-*", "lost+found")
+APART = (RESTORED, ".restored-" + STAMP, ".before-" + STAMP, "lost+found")
 
 
 def names() -> list[str]:
     return sorted(path.name for path in VOLUMES.iterdir())
 
 
+def apart(name: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in APART)
+
+
 def entries(folder: pathlib.Path) -> list[pathlib.Path]:
     """The content of a folder."""
-    return sorted(path for path in folder.iterdir() if not any(path.match(pattern) for pattern in APART))
+    return sorted(path for path in folder.iterdir() if not apart(path.name))
+
+
+def room(root: pathlib.Path, alive: Alive) -> int:
+    """Bytes that the content of a volume takes on its disk: holes take none, and a file with two names counts once."""
+    total, linked, last = 0, set(), time.monotonic()
+    for folder, folders, files in os.walk(root):
+        if folder == str(root):
+            folders[:] = [name for name in folders if not apart(name)]
+        if alive and time.monotonic() - last > 5:
+            alive()
+            last = time.monotonic()
+        for name in files:
+            try:
+                status = os.lstat(os.path.join(folder, name))
+            # Gone since; what cannot be read is for restic to name.
+            except OSError:
+                continue
+            if status.st_nlink == 1 or status.st_ino not in linked:
+                linked.add(status.st_ino)
+                total += status.st_blocks * 512
+    return total
 
 
 def hold_files() -> bool:
@@ -71,6 +103,9 @@ def parsed(text: str) -> list[Backup]:
                 start=start,
                 stop=datetime.datetime.fromisoformat(stop).timestamp() if stop else start,
                 size=summary.get("total_bytes_processed", 0),
+                room={
+                    name: int(size) for name, _, size in (tag[5:].partition(":") for tag in tags if tag[:5] == "room=")
+                },
                 details={
                     "volumes": sorted(tag.partition("=")[2] for tag in tags if tag.startswith("volume=")),
                     "files": summary.get("total_files_processed", 0),
@@ -131,6 +166,7 @@ class Volumes:
         if any((REPOSITORY / "locks").iterdir()):
             self.restic("unlock", "--remove-all", alive=alive)
         tags = ["--tag=%s" % kind, *("--tag=volume=%s" % name for name in names())]
+        tags += ["--tag=room=%s:%d" % (name, room(VOLUMES / name, alive)) for name in names()]
         excluded = ["--exclude=%s/*/%s" % (VOLUMES, pattern) for pattern in APART]
         # The host is not that of the container, whose name changes; restic compares with the host's last snapshot.
         self.restic("backup", "--host=volumes", *tags, *excluded, str(VOLUMES), alive=alive)
@@ -163,13 +199,8 @@ class Volumes:
 
     def restore(self, target_time: str, label: str) -> str:
         backup = self.chosen(target_time, label)
-        common.check_space(VOLUMES / names()[0], backup.size)
         chosen = [name for name in names() if name in backup.details["volumes"]]
-        for name in chosen:
-            # Who does not own a file may not move it away either, and half of a volume is worse than none.
-            foreign = [str(path) for path in entries(VOLUMES / name) if path.lstat().st_uid != os.geteuid()]
-            if foreign:
-                raise BackupError("%s does not belong to the user %d of backups" % (foreign[0], os.geteuid()))
+        self.check_space(chosen, backup)
         self.drop_restored()
         for name in chosen:
             target = VOLUMES / name / RESTORED
@@ -179,12 +210,23 @@ class Volumes:
             content.mkdir()
             try:
                 common.log("%s from the backup of %s" % (name, utc(backup.start)))
-                self.restic("restore", "--no-lock", "%s:%s" % (backup.label, VOLUMES / name), "--target=%s" % content)
+                source = "%s:%s" % (backup.label, VOLUMES / name)
+                self.restic("restore", "--no-lock", "--sparse", source, "--target=%s" % content)
                 content.chmod(0o700)
             except BaseException:
                 self.drop_restored()
                 raise
         return "restored beside the live files"
+
+    def check_space(self, chosen: list[str], backup: Backup) -> None:
+        """Each disk holds those of its volumes. The version before noted no room, only the size of all files."""
+        needed: dict[int, int] = {}
+        for name in chosen:
+            disk = os.stat(VOLUMES / name).st_dev
+            needed[disk] = needed.get(disk, 0) + backup.room.get(name, 0)
+        for name in chosen:
+            disk = os.stat(VOLUMES / name).st_dev
+            common.check_space(VOLUMES / name, needed[disk] if backup.room else backup.size)
 
     def drop_restored(self) -> None:
         for name in names():
@@ -198,12 +240,18 @@ class Volumes:
             if not source.exists():
                 continue
             before.mkdir(mode=0o700)
+            # The user of the files looks into it.
+            os.chown(before, root.stat().st_uid, root.stat().st_gid)
             move(entries(root), before)
             source.rename(moving)
             move(entries(moving / "content"), root)
             remove(moving)
             done.append(name)
-        EXCHANGED.touch()
+        # Not touch alone, see exclusive().
+        if EXCHANGED.exists():
+            os.utime(EXCHANGED)
+        else:
+            EXCHANGED.touch()
         return "the restored files of %s are in place, the old are kept in .before-%s" % (", ".join(done), stamp)
 
     def revert(self, stamp: str) -> tuple[bool, str]:
@@ -225,8 +273,8 @@ class Volumes:
         return True, "the old files are back in their place" if moved else "the old files are in their place"
 
     def discard(self) -> list[str]:
-        kept = [path for name in names() for path in sorted((VOLUMES / name).glob(".before-*"))]
-        for path in [*kept, *VOLUMES.glob("*/.restored-*")]:
+        kept = [path for name in names() for path in sorted((VOLUMES / name).glob(".before-" + STAMP))]
+        for path in [*kept, *VOLUMES.glob("*/.restored-" + STAMP)]:
             remove(path)
         self.drop_restored()
         return ["%s/%s" % (path.parent.name, path.name) for path in kept]

@@ -17,6 +17,67 @@ PASSPHRASE = "molecule-passphrase-of-the-repository"
 REPOSITORY = "/var/lib/docker/volumes/shop-backups/_data"
 VOLUMES_REPOSITORY = "/var/lib/docker/volumes/shop-backups-volumes/_data"
 MEDIA = "/var/lib/docker/volumes/shop-media/_data"
+SHOP = "/var/lib/docker/volumes/shop-shop/_data"
+EMPTY = "/var/lib/docker/volumes/shop-empty/_data"
+# Run on the host: whatever a file system can hold that the application's user can read.
+MAKE = r"""
+import os, socket, sys
+os.chdir(sys.argv[1])
+def file(name, mode=0o644, owner=(10003, 10003), text=b"text"):
+    with open(name, "wb") as stream:
+        stream.write(text)
+    os.chown(name, *owner)
+    os.chmod(name, mode)
+def folder(name, mode=0o755, owner=(10003, 10003)):
+    os.mkdir(name)
+    file(os.path.join(name, b"file" if isinstance(name, bytes) else "file"), owner=owner)
+    os.chown(name, *owner)
+    os.chmod(name, mode)
+file("of-another", owner=(10099, 10099))
+folder("folder-of-another", owner=(10099, 10099))
+folder("folder-of-root", owner=(0, 0))
+folder("read-only", mode=0o555)
+folder("shared", mode=0o2770, owner=(10003, 10777))
+folder(".restore")
+folder(".before-lunch")
+file("program", mode=0o4755)
+file("capable", mode=0o755)
+os.setxattr("capable", "security.capability", bytes([1, 0, 0, 2, 0, 4]) + bytes(14))
+os.setxattr("shared", "user.note", b"x" * 3000)
+for number, name in enumerate((b"-rf", b"line\nbreak", b"not \xff UTF-8", b"* ? [a] {b} $HOME", b"\"' \\", b"n" * 255)):
+    file(name, mode=0o600, text=b"%d" % number)
+folder(b"folder \xfe")
+os.symlink("/etc/shadow", "away")
+os.symlink("nowhere", "dangling")
+os.symlink("shared", "to-folder")
+os.link("of-another", "another-name")
+with open("holes", "wb") as stream:
+    stream.truncate(300 << 20)
+os.chown("holes", 10003, 10003)
+os.mkfifo("pipe", 0o644)
+os.mknod("device", 0o644 | 0o020000, os.makedev(1, 3))
+socket.socket(socket.AF_UNIX).bind("socket")
+"""
+LOOK = """
+import hashlib, json, os, stat, sys
+found = {}
+for base, folders, files in os.walk(os.fsencode(sys.argv[1])):
+    for name in folders + files:
+        path = os.path.join(base, name)
+        status = os.lstat(path)
+        kind = stat.S_IFMT(status.st_mode)
+        # A socket is of the process that listens, and in no backup.
+        if kind == stat.S_IFSOCK or b".before-2" in path:
+            continue
+        content = os.readlink(path) if kind == stat.S_IFLNK else b""
+        content = open(path, "rb").read() if kind == stat.S_IFREG else content
+        extra = {key: os.getxattr(path, key).hex() for key in os.listxattr(path, follow_symlinks=False)}
+        found[repr(path)] = [
+            oct(status.st_mode), status.st_uid, status.st_gid, status.st_rdev, int(status.st_mtime),
+            status.st_nlink if kind == stat.S_IFREG else 0, hashlib.sha256(content).hexdigest(), extra,
+        ]
+print(json.dumps(found))
+"""
 
 
 class Stack:
@@ -326,12 +387,56 @@ def test_files_come_back_as_they_were_at_the_time_and_the_later_ones_are_kept(ho
     result = operate("restore_cleanup")
     assert result.returncode == 0, result.stdout
     assert f"media/{Path(kept).name}" in result.stdout
-    assert host.run(f"ls -d {MEDIA}/.before-* {MEDIA}/.restore*").rc != 0
+    assert host.run(f"ls -d {MEDIA}/.before-* {MEDIA}/.broadcast-restore").rc != 0
     assert stack.files() == expected
 
 
+def test_whatever_can_be_backed_up_can_be_restored(host, stack: Stack, web: str, operate) -> None:
+    image = host.check_output("docker inspect -f '{{.Config.Image}}' %s", VOLUMES)
+    # As the application has them: Docker makes the mount point of the inner one, as root.
+    nested = "-v shop-shop:/srv/shop -v shop-media:/srv/shop/media"
+    host.check_output(f"docker run --rm --user 10003:10003 {nested} {image} true")
+    assert host.file(f"{SHOP}/media").uid == 0
+    host.check_output("python3 -c %s %s", MAKE, SHOP)
+    stack.write("nested.txt", "in the inner volume")
+
+    def look(folder: str) -> dict:
+        return json.loads(host.check_output("python3 -c %s %s", LOOK, folder))
+
+    expected, media = look(SHOP), stack.files()
+    assert len(expected) > 30
+    stack.back_up(VOLUMES)
+    stack.back_up()
+    host.check_output(f"cd {SHOP} && rm -r read-only away holes && chmod 0700 shared && echo defaced > program")
+
+    result = operate("restore", restore_confirm="shop")
+
+    assert result.returncode == 0, result.stdout
+    assert look(SHOP) == expected
+    assert stack.files() == media
+    assert host.check_output(f"ls -A {EMPTY} | grep -v .before-2 || true") == ""
+    assert int(host.check_output(f"stat -c %b {SHOP}/holes")) < 2048
+    host.check_output(f"docker run --rm --user 10003:10003 {nested} {image} cat /srv/shop/media/nested.txt")
+    # The user of the files looks into what was kept.
+    (kept,) = host.check_output(f"cd {SHOP} && ls -d .before-2*").split()
+    seen = f"docker run --rm --user 10003:10003 {nested} {image} cat /srv/shop/{kept}/program"
+    assert host.check_output(seen) == "defaced"
+    # All of it is read and written by the backups' own user once more.
+    stack.back_up(VOLUMES)
+    stack.wait(lambda: stack.health(VOLUMES) == "healthy")
+
+    result = operate("restore_cleanup")
+    assert result.returncode == 0, result.stdout
+    assert look(SHOP) == expected
+    assert host.run(f"ls -d {SHOP}/.before-2* {SHOP}/.broadcast*").rc != 0
+    host.check_output(f"find {SHOP} -mindepth 1 -delete")
+
+
 def test_state_of_a_named_backup_can_be_restored_after_the_data_was_lost(host, stack: Stack, operate) -> None:
-    stack.sql("CREATE TABLE kept AS SELECT 'kept' AS text")
+    # Beside the data directory, where a tablespace of the live data is.
+    host.check_output("docker exec %s mkdir -p /var/lib/postgresql/fast", DATABASE)
+    stack.sql("CREATE TABLESPACE fast LOCATION '/var/lib/postgresql/fast'")
+    stack.sql("CREATE TABLE kept TABLESPACE fast AS SELECT 'kept' AS text")
     stack.write("kept.txt", "kept")
     stack.back_up(VOLUMES)
     stack.back_up()
@@ -347,6 +452,9 @@ def test_state_of_a_named_backup_can_be_restored_after_the_data_was_lost(host, s
     assert result.returncode == 0, result.stdout
     assert stack.sql("SELECT text FROM kept") == "kept"
     assert stack.files() == files
+    assert operate("restore_cleanup").returncode == 0
+    assert host.run("docker exec %s ls /var/lib/postgresql/fast", DATABASE).rc != 0
+    assert stack.sql("SELECT text FROM kept") == "kept"
 
 
 @pytest.mark.parametrize("backups_run", [False, True], ids=["before the backups run", "beside the backups"])
@@ -364,6 +472,9 @@ def test_lost_host_comes_back_from_copied_repositories(
     host.check_output(f"docker rm -f {BACKUPS} {VOLUMES} {DATABASE}")
     host.check_output("docker volume rm shop-postgres shop-postgres-socket")
     host.check_output(f"find {MEDIA} -mindepth 1 -delete && rm -r /opt/shop")
+    if not backups_run:
+        # The application, which makes its volumes, is deployed after the restore.
+        host.check_output("docker volume rm shop-media shop-shop shop-empty")
     for path in (REPOSITORY, VOLUMES_REPOSITORY):
         volume = Path(path).parent.name
         create = f"docker volume create --label broadcast.stack.name=shop {volume}"
@@ -386,6 +497,8 @@ def test_lost_host_comes_back_from_copied_repositories(
     assert result.returncode == 0, result.stdout
     assert stack.sql("SELECT count(*) FROM survivors") == rows
     assert stack.files() == files
+    # As the application's role does with a volume of root's.
+    host.check_output(f"chown 10003:10003 {MEDIA} {SHOP} {EMPTY}")
     result = converge()
     assert result.returncode == 0, result.stdout
     for name in (BACKUPS, VOLUMES):
