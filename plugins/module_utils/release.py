@@ -134,6 +134,14 @@ def next_slot(slots, live, releases, number):
     return min(free, key=lambda slot: (releases.get(slot) != number, releases.get(slot, 0), slots.index(slot)))
 
 
+def first_number(observations, stack):
+    """The number of a release when none is recorded as live: that of an attempt that became none, or the one after the
+    newest whose containers are there, since the records may be lost and numbers name containers and images."""
+    attempts = [record["number"] for record in journal(observations)]
+    releases = slot_releases(observations, stack).values()
+    return max(attempts) if attempts else max(releases, default=FIRST - 1) + 1
+
+
 def placement(slots, live):
     """Slot and release number of the containers that are to run when nothing new is released."""
     if not slots:
@@ -161,9 +169,11 @@ def decide(slots, observations, comparisons, stack):
     if live and live["slot"] not in slots:
         reasons.setdefault("all hosts", []).append("slot %s is not in stack_release_slots any more" % live["slot"])
     if not live:
-        reasons = {host: ["is the first release"] for host, entries in comparisons.items() if entries}
+        newest = 0 if journal(observations) else max(slot_releases(observations, stack).values(), default=0)
+        why = "has containers of release %d and no record of it" % newest if newest else "is the first release"
+        reasons = {host: [why] for host, entries in comparisons.items() if entries}
     if reasons:
-        number = live["number"] + 1 if live else FIRST
+        number = live["number"] + 1 if live else first_number(observations, stack)
         slot = next_slot(slots, live, slot_releases(observations, stack), number)
         found.update(due=True, reasons=reasons, number=number, origin=number, slot=slot)
     else:

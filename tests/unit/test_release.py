@@ -48,6 +48,24 @@ def test_the_first_release_takes_the_first_slot():
     assert found["previous"] is None
 
 
+def test_numbers_go_on_after_the_records_were_lost():
+    containers = {f"shop-web-{slot}": container(slot, number) for slot, number in zip(SLOTS, (41, 40, 39), strict=True)}
+    found = release.decide(SLOTS, {"a": host(containers=containers)}, {"a": plan()}, "shop")
+    assert (found["number"], found["origin"], found["slot"]) == (42, 42, "amber")
+    assert found["reasons"] == {"a": ["has containers of release 41 and no record of it"]}
+    # The attempt is taken up again in its slot.
+    containers["shop-web-amber"] = container("amber", 42)
+    attempted = host(containers=containers, journal=[record(42, "amber", result="failed")])
+    found = release.decide(SLOTS, {"a": attempted}, {"a": plan()}, "shop")
+    assert (found["number"], found["slot"]) == (42, "amber")
+
+
+def test_a_first_release_that_was_interrupted_stays_the_first():
+    attempted = host(containers={"shop-web-blue": container("blue", 1)}, journal=[record(1, "blue", result="running")])
+    found = release.decide(SLOTS, {"a": attempted}, {"a": plan()}, "shop")
+    assert (found["number"], found["slot"]) == (1, "blue")
+
+
 def test_nothing_is_released_when_nothing_differs():
     found = release.decide(SLOTS, {"a": host(record(4, "green"))}, {"a": plan()}, "shop")
     assert (found["due"], found["number"], found["slot"]) == (False, 4, "green")
