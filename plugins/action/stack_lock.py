@@ -15,6 +15,7 @@ import time
 import typing as t
 
 from ansible import constants
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.broadcast.stack.plugins.module_utils import lock as rules
@@ -70,7 +71,17 @@ class ActionModule(ActionBase):
         self.since = heartbeat.started(self.pid)
         if self._task.check_mode:
             return shown(self.module(module_args=self.arguments))
-        return {"held": self.held, "verified": self.verified, "released": self.released}[self.arguments["state"]]()
+        state = self.arguments["state"]
+        try:
+            return {"held": self.held, "verified": self.verified, "released": self.released}[state]()
+        # A task that runs once for all hosts would end them all, whatever it says about unreachable ones.
+        except AnsibleConnectionFailure as error:
+            if state == "verified":
+                raise
+            why = "Its host cannot be reached: %s" % error
+            if state == "held":
+                return {"failed": True, "token": "", "msg": why}
+            return {"changed": False, "token": "", "released": False, "msg": why + " It ends with its last heartbeat."}
 
     def held(self) -> dict[str, t.Any]:
         process = heartbeat.process(self.pid)

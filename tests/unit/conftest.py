@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.plugins.loader import init_plugin_loader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,3 +19,21 @@ init_plugin_loader([str(ROOT / "collections")])
 def root() -> Path:
     """The checkout."""
     return ROOT
+
+
+@pytest.fixture
+def play(root, tmp_path):
+    """Run a playbook over hosts, group to host to variables, with those of all hosts; returns the process."""
+
+    def run(playbook, groups, *arguments, **variables):
+        # Only what is asked for: neither the wiring nor an environment.
+        (tmp_path / "inventory").mkdir(exist_ok=True)
+        children = {group: {"hosts": hosts} for group, hosts in groups.items()}
+        inventory = {"all": {"children": children, "vars": variables}}
+        (tmp_path / "inventory/hosts.yml").write_text(yaml.safe_dump(inventory))
+        command = ["ansible-playbook", root / "playbooks" / playbook, "-i", tmp_path / "inventory", *arguments]
+        return subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=root
+        )
+
+    return run

@@ -2,33 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
-import yaml
 
 HERE = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 # Nobody listens there.
 AWAY = {"ansible_host": "127.0.0.1", "ansible_port": 1}
-
-
-@pytest.fixture
-def play(root, tmp_path):
-    """Run a playbook over hosts, group to host to variables, with those of all hosts; returns the process."""
-
-    def run(playbook, groups, *arguments, **variables):
-        # Only what is asked for: neither the wiring nor an environment.
-        (tmp_path / "inventory").mkdir(exist_ok=True)
-        children = {group: {"hosts": hosts} for group, hosts in groups.items()}
-        inventory = {"all": {"children": children, "vars": variables}}
-        (tmp_path / "inventory/hosts.yml").write_text(yaml.safe_dump(inventory))
-        command = ["ansible-playbook", root / "playbooks" / playbook, "-i", tmp_path / "inventory", *arguments]
-        return subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=root
-        )
-
-    return run
 
 
 def test_maintenance_is_switched_at_all_edges_that_are_there_and_the_others_are_named(play, tmp_path):
@@ -76,7 +56,8 @@ def observed(*releases):
         ("db", "leave_out", False, "Nothing was changed. db runs postgres and cannot be reached"),
     ],
 )
-def test_a_rollback_does_without_a_host_whose_work_others_do(play, away, policy, planned, message):
+def test_a_rollback_does_without_a_host_whose_work_others_do(play, tmp_path, away, policy, planned, message):
+    (tmp_path / "file").touch()
     both = observed((1, "blue"), (2, "green"))
     groups = {
         "postgres": {"db": observed()},
@@ -95,10 +76,10 @@ def test_a_rollback_does_without_a_host_whose_work_others_do(play, away, policy,
         # The run ends where it would take the lock.
         "__stack_lock_host": "db",
         "__stack_lock_purpose": "a test",
-        "container_root": "/opt/nowhere",
         "certificates_authority_name": "Fleet authority",
         "stack_other_authority": "refuse",
         "__stack_authorities": [],
+        "container_root": f"{tmp_path}/file/containers",
     }
     done = play("rollback.yml", groups, **values)
     output = " ".join(done.stdout.split())
