@@ -72,8 +72,8 @@ db-migrate: dev-setup ## Run the release commands (migrate) in development
 	@$(call PLAYBOOK,dev) playbooks/release_commands.yml $(ARGS)
 
 .PHONY: db-shell
-db-shell: ## Open psql on the development database
-	@docker exec -it $(STACK)-postgres psql -U postgres -d $(STACK)
+db-shell: ## Open psql on the development database, as its owner
+	@docker exec -it $(STACK)-postgres psql service=owner
 
 .PHONY: shell
 shell: ## Open a Django shell in the web container

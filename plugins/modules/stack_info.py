@@ -46,6 +46,8 @@ options:
     description:
       - Running container to a command that only reads, whose exit code and output are returned as well. Others are left
         out.
+      - A container of the stack that has the label C(broadcast.stack.observe), a command as a list in JSON, is asked
+        that without being named here.
     type: dict
     default: {}
   healthy:
@@ -106,7 +108,9 @@ release:
   returned: always
   type: dict
 answers:
-  description: Containers of O(ask) to what their command answered, C(rc), C(stdout) and C(stderr).
+  description: >-
+    Containers of O(ask) and those with a question of their own to what their command answered, C(rc), C(stdout) and
+    C(stderr). PostgreSQL's answer has one line per fault of the owners and rights in its database.
   returned: always
   type: dict
 certificates:
@@ -479,6 +483,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
         containerd_store=any("containerd" in str(row[1]) for row in info.get("DriverStatus") or []),
     )
     result["host"]["docker_free_mb"] = free_mb(info["DockerRootDir"])
+    own = {}
     for entry in engine.get("/containers/json", all=1):
         name = entry["Names"][0].lstrip("/")
         ours = (entry.get("Labels") or {}).get(LABEL_PREFIX + "name") == stack
@@ -489,6 +494,8 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
             except EngineError:
                 continue
         result["containers"][name] = container_state(entry, detail)
+        if ours and (question := entry["Labels"].get(LABEL_PREFIX + "observe")):
+            own[name] = json.loads(question)
     for entry in engine.get("/images/json"):
         image = {"id": entry["Id"], "size": entry["Size"]}
         references = image_references.listed(entry)
@@ -504,7 +511,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
             "subnet": subnets[0] if subnets else "",
         }
     result["volumes"] = {entry["Name"]: volume_state(entry) for entry in engine.get("/volumes").get("Volumes") or []}
-    result["answers"] = answers(engine, ask or {}, result["containers"])
+    result["answers"] = answers(engine, {**own, **(ask or {})}, result["containers"])
     failed = [name for name, outcome in waited.items() if outcome != "healthy"]
     result["logs"] = {name: container_log(engine, name, log_lines) for name in logs + failed}
     return result

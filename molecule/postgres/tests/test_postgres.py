@@ -225,6 +225,93 @@ def test_failed_sql_is_reported_and_leaves_nothing_behind(psql: Client, converge
     assert result.returncode == 0, result.stdout
 
 
+@pytest.fixture
+def dump(host, psql: Client) -> Iterator[str]:
+    """A dump of another stack's database, whose roles have other names."""
+    psql.show(
+        "CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.orders (id serial PRIMARY KEY, state text);"
+        " CREATE TYPE elsewhere.state AS ENUM ('new'); CREATE VIEW elsewhere.open AS SELECT id FROM elsewhere.orders;"
+        " CREATE FUNCTION elsewhere.one() RETURNS int LANGUAGE sql AS 'SELECT 1';"
+        " CREATE SEQUENCE elsewhere.numbers; INSERT INTO elsewhere.orders (state) VALUES ('paid')"
+    )
+    host.check_output(f"docker exec {NAME} pg_dump -Fc -n elsewhere -d shop > /root/dump")
+    psql.show("DROP SCHEMA elsewhere CASCADE")
+    yield "/root/dump"
+    psql.show("DROP SCHEMA IF EXISTS elsewhere CASCADE")
+
+
+OWNERS = (
+    "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relnamespace = 'elsewhere'::regnamespace"
+    " AND relkind IN ('r', 'v', 'S') UNION SELECT pg_get_userbyid(typowner) FROM pg_type WHERE typname = 'state'"
+    " UNION SELECT pg_get_userbyid(proowner) FROM pg_proc WHERE proname = 'one'"
+    " UNION SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'elsewhere'"
+)
+
+
+def test_dump_that_is_restored_by_the_documented_shell_serves(host, psql: Client, dump: str) -> None:
+    shell = f"docker exec -i {NAME} pg_restore --no-owner --no-privileges --dbname=service=owner"
+    host.check_output(f"{shell} < {dump}")
+    assert psql.show(OWNERS).split() == ["shop_owner"]
+    assert psql.rows("shop_app", "SELECT state FROM elsewhere.orders") == ["paid"]
+    assert psql.show("SELECT 1") == "1"
+
+
+def test_dump_that_the_superuser_restored_is_seen_and_mended(host, psql: Client, dump: str, converge) -> None:
+    host.check_output(f"docker exec -i {NAME} pg_restore --no-owner --no-privileges -U postgres -d shop < {dump}")
+    assert "permission denied" in psql("shop_app", "SELECT state FROM elsewhere.orders").stderr
+    before = identity(host)
+
+    result = converge()
+
+    assert result.returncode == 0, result.stdout
+    answer = " ".join(result.stdout.split())
+    assert "table elsewhere.orders belongs to postgres" in answer, answer
+    assert identity(host) == before
+    assert psql.show(OWNERS).split() == ["shop_owner"]
+    psql.rows("shop_app", "INSERT INTO elsewhere.orders (state) VALUES ('new'); SELECT nextval('elsewhere.numbers')")
+    assert psql.rows("shop_app", "SELECT state FROM elsewhere.orders ORDER BY id") == ["paid", "new"]
+    assert psql.rows("shop_app", "SELECT id FROM elsewhere.open, elsewhere.one() ORDER BY id") == ["1", "2"]
+    result = converge()
+    assert "belongs to postgres" not in result.stdout
+    assert "changed=0" in result.stdout
+
+
+def test_schemas_of_others_and_rights_that_were_taken_away_are_left(host, psql: Client, converge) -> None:
+    psql.show(
+        "CREATE ROLE reports NOLOGIN; CREATE SCHEMA reports AUTHORIZATION reports;"
+        " CREATE TABLE reports.mine (); ALTER TABLE reports.mine OWNER TO reports"
+    )
+    psql.rows(
+        "shop_owner", "CREATE TABLE log (); REVOKE ALL ON log FROM shop_app; CREATE TYPE span AS RANGE (subtype = date)"
+    )
+    try:
+        result = converge()
+        assert result.returncode == 0, result.stdout
+        assert "changed=0" in result.stdout, result.stdout
+        assert psql.show("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'mine'") == "reports"
+        assert "permission denied" in psql("shop_app", "SELECT * FROM log").stderr
+    finally:
+        psql.show("DROP SCHEMA reports CASCADE; DROP ROLE reports; DROP TABLE log; DROP TYPE span")
+
+
+def test_database_that_was_dropped_is_made_again_with_its_rights(psql: Client, converge) -> None:
+    psql.host.check_output("docker exec %s psql -X -d postgres -c 'DROP DATABASE shop WITH (FORCE)'", NAME)
+    result = converge()
+    assert result.returncode == 0, result.stdout
+    assert "database shop is missing" in " ".join(result.stdout.split())
+    psql.rows("shop_owner", "CREATE TABLE again AS SELECT 'again' AS text")
+    assert psql.rows("shop_app", "SELECT text FROM again") == ["again"]
+    psql.show("DROP TABLE again")
+
+
+def test_application_cannot_take_the_last_connection_and_comings_are_logged(host, psql: Client) -> None:
+    limit = psql.show("SELECT rolconnlimit FROM pg_roles WHERE rolname = 'shop_app'")
+    assert 0 < int(limit) < int(psql.show("SHOW max_connections")) - 3
+    assert psql.show("SHOW idle_in_transaction_session_timeout") == "15min"
+    psql.rows("shop_app", "SELECT 1")
+    assert "connection authorized: user=shop_app" in host.check_output("docker logs --tail 50 %s 2>&1", NAME)
+
+
 def test_extension_is_there(psql: Client) -> None:
     assert psql.show("SELECT extname FROM pg_extension WHERE extname = 'pg_stat_statements'") == "pg_stat_statements"
 
