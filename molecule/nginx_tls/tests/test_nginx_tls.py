@@ -341,7 +341,7 @@ def test_answers_web_sockets_and_locations_have_times_of_their_own(host, echo, v
     location = "proxy_read_timeout 30s; proxy_buffer_size 128k; proxy_buffers 16 32k; include /run/config/proxy.conf;"
     run = converge(
         nginx_tls_timeouts={"connect": 1, "answer": 2},
-        nginx_tls_limits={"uploads": 2, "client_uploads": 1, "failures": 1},
+        nginx_tls_limits={"uploads": 2, "client_uploads": 1, "connections": 4, "failures": 1},
         nginx_tls_locations={"/echo/slow/own": location},
         # Both are the same application.
         nginx_tls_slots={"blue": ["10.213.77.11:8000", "10.213.77.11:8001"]},
@@ -374,6 +374,16 @@ def test_answers_web_sockets_and_locations_have_times_of_their_own(host, echo, v
             go_on.set()
         assert upload.result() == 200
     assert visitor.post(b"x" * 200_000)[0] == 200
+
+    # Four requests of an address at a time.
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        slow = [pool.submit(visitor.get, "/echo/slow/own?n=12") for _number in range(4)]
+        statuses = []
+        while 429 not in statuses and not any(one.done() for one in slow):
+            statuses.append(visitor.ask())
+        statuses += [one.result()[0] for one in slow]
+    assert set(statuses) == {200, 429}
+    assert visitor.ask() == 200
 
     # All addresses have failed: they are asked all the same as soon as they answer.
     host.run_expect([0], "docker pause shop-upstream")
