@@ -143,7 +143,11 @@ def ways_out(wanted: dict, subnets: list[str], seen: dict) -> list[str]:
         if wanted.get("peers") and wanted.get("peer_ports"):
             peers = elements(wanted["peers"]), elements(wanted["peer_ports"])
             lines.append("ip saddr %s ip daddr %s tcp dport %s accept" % (inward, *peers))
-        lines.append("ip saddr %s ip daddr != %s ct state new %s" % (inward, inside, REFUSE))
+        # An open connection is new to a kernel that has forgotten it, as it does when a copy of the edge ends; only its
+        # first packet opens one.
+        outward = "ip saddr %s ip daddr != %s" % (inward, inside)
+        lines.append("%s tcp flags & (syn | ack) == syn ct state new %s" % (outward, REFUSE))
+        lines.append("%s meta l4proto != tcp ct state new %s" % (outward, REFUSE))
     return lines
 
 

@@ -140,7 +140,9 @@ def test_a_single_host_has_the_same_filter():
     found = chains({"inward": ["10.213.7.0/26"], "allow": []})
     inside, refuse = "{ 10.213.7.0/26, 10.213.7.64/26 }", firewall.REFUSE
     assert found["forward"][0] == "ct original ip daddr %s ct original ip saddr != %s drop" % (inside, inside)
-    assert "ip saddr { 10.213.7.0/26 } ip daddr != %s ct state new %s" % (inside, refuse) in found["forward"]
+    outward = "ip saddr { 10.213.7.0/26 } ip daddr != %s" % inside
+    assert "%s tcp flags & (syn | ack) == syn ct state new %s" % (outward, refuse) in found["forward"]
+    assert "%s meta l4proto != tcp ct state new %s" % (outward, refuse) in found["forward"]
     assert any("169.254.0.0/16" in line and line.endswith("dport != 53 " + refuse) for line in found["forward"])
     assert any("fd00:ec2::/32" in line and line.startswith('iifname { "br-0123456789ab"') for line in found["forward"])
     assert found["input"] == [
@@ -163,7 +165,7 @@ def test_in_a_fleet_containers_without_a_way_out_reach_the_other_hosts_services(
     wanted = {**fleet.firewall("w1", GROUPS, ADDRESSES, PORTS), "inward": ["10.213.7.0/26"], "allow": []}
     found = chains(wanted)
     way = [index for index, line in enumerate(found["forward"]) if line.startswith("ip saddr { 10.213.7.0/26 }")]
-    assert [found["forward"][index].rsplit(" ", 1)[1] for index in way] == ["accept", "admin-prohibited"]
+    assert [found["forward"][index].rsplit(" ", 1)[1] for index in way] == ["accept"] + ["admin-prohibited"] * 2
     # An Engine with a userland proxy answers these on the host itself.
     assert found["input"][0].endswith("ip daddr 10.0.0.2 tcp dport { 8100, 8101 } accept")
 
