@@ -13,8 +13,8 @@ from ansible_collections.broadcast.stack.plugins.module_utils.preflight import P
 
 # Tags that Ansible itself knows.
 BUILT_IN_TAGS = frozenset({"all", "always", "never", "tagged", "untagged"})
-# What Molecule skips in every run.
-SKIPPED_BY_TESTS = frozenset({"molecule-notest", "notest"})
+# What Molecule skips in every run, and when it looks for idempotence.
+SKIPPED_BY_TESTS = frozenset({"molecule-notest", "notest", "molecule-idempotence-notest"})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -185,3 +185,9 @@ def test_settings_of_ones_own_file_that_do_the_same_are_accepted():
     settings["TASK_TIMEOUT"] = controller.Setting(60, "/etc/ansible/ansible.cfg")
     (problem,) = controller.settings_problems(settings, "")
     assert "take it out of /etc/ansible/ansible.cfg" in problem.line()
+
+
+def test_what_molecule_skips_is_no_wish_of_a_user() -> None:
+    skipped = ["molecule-notest", "notest", "molecule-idempotence-notest"]
+    assert controller.tag_problems(["all"], skipped, ["postgres"]) == []
+    assert len(controller.tag_problems(["all"], ["molecule-other"], ["postgres"])) == 1
