@@ -89,7 +89,8 @@ def test_task_is_executed_by_the_pool_of_its_queue(orders: Orders) -> None:
     orders.send("confirm", "o-1")
     orders.send("confirm", "o-2", queue="exports")
     expected = ["o-1 by default in north", "o-2 by exports in -"]
-    assert sorted(orders.wait_for("confirmed", *expected)) == expected
+    # Beat has a task of its own there, whenever its turn comes.
+    assert sorted(line for line in orders.wait_for("confirmed", *expected) if line != ROUND) == expected
 
 
 def test_application_routes_its_tasks_by_its_own_settings(orders: Orders) -> None:
@@ -158,13 +159,13 @@ def test_full_tmp_is_told_and_kills_nobody(host, orders: Orders, container: str)
 
 def test_purged_queue_is_empty_and_what_a_worker_holds_stays(host, orders: Orders) -> None:
     """The documented command, in a container like the one in which it is run."""
-    orders.send("export", "h-1", 10)
+    orders.send("export", "h-1", 30)
     orders.wait_for("exports", "h-1 started by exports")
-    for number in range(3):
-        orders.send("export", f"w-{number}", 0)
+    # In one process: three starts of Python take longer than the task that keeps the worker busy, on a busy machine.
+    orders.python("[export.delay('w-%d' % number, 0) for number in range(3)]")
     purge = "docker exec %s celery -A orders purge --force -Q celery,exports"
     assert "Purged 3 messages" in host.check_output(purge, DEFAULT)
-    orders.wait_for("exports", "h-1 finished")
+    orders.wait_for("exports", "h-1 finished", seconds=90)
     assert not [line for line in orders.trace("exports") if line.startswith("w-")]
 
 
