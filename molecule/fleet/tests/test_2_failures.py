@@ -78,7 +78,7 @@ def without_engine(fleet, host: str) -> Iterator[Callable[[], None]]:
         yield lambda: fleet.on(host, "pkill -KILL -x dockerd")
     finally:
         fleet.on(host, "pgrep -x dockerd || (rm -f /run/docker.pid; setsid dockerd > /var/log/docker-again.log 2>&1 &)")
-        wait_until(lambda: runs_containers(host), 60)
+        wait_until(lambda: runs_containers(host), 180)
 
 
 def serves_by_edge(fleet) -> dict[str, list[str]]:
