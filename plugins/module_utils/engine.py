@@ -19,6 +19,8 @@ HOST_OPTION = {"type": "str", "default": DEFAULT_HOST, "fallback": (env_fallback
 DEFAULT_GRACE = 10
 # What the Engine needs itself, beyond the grace.
 ANSWER_SECONDS = 60
+# Seconds for an answer to any other call; an Engine that builds or loads images may take half a minute to list them.
+PATIENCE = 120
 MISSING = 404
 
 
@@ -33,7 +35,7 @@ class EngineError(Exception):
 class UnixConnection(http.client.HTTPConnection):
     """HTTP over the Engine's Unix socket."""
 
-    def __init__(self, path, timeout=30):
+    def __init__(self, path, timeout=PATIENCE):
         super().__init__("docker", timeout=timeout)
         self.path = path
 
@@ -46,7 +48,7 @@ class UnixConnection(http.client.HTTPConnection):
 class Engine:
     """The few calls that modules need, over one connection; threads need one each."""
 
-    def __init__(self, url, timeout=30):
+    def __init__(self, url, timeout=PATIENCE):
         scheme, _sep, path = url.partition("://")
         if scheme != "unix":
             raise EngineError("only unix:// sockets are supported, not %s: unset DOCKER_HOST, or set it to one" % url)

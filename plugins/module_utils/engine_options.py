@@ -54,7 +54,8 @@ DATA = (
     "storage-opts",
     "userns-remap",
 )
-# The Engine takes these from its file while it runs; for all others it is restarted.
+# The Engine takes these from its file while it runs; for all others it is restarted, and for one that has gone: it keeps
+# that as it was.
 RELOADED = {
     "allow-nondistributable-artifacts",
     "authorization-plugins",
@@ -372,7 +373,7 @@ def merge(observation: dict, options: dict) -> dict:
         )
     if changed:
         result["text"] = json.dumps(merged, indent=2, sort_keys=True) + "\n"
-        result["restart"] = not set(changed) <= RELOADED
+        result["restart"] = not set(changed) <= RELOADED & set(merged)
         note = contributed(kept, wished, written)
         result["note"] = json.dumps(note, indent=2, sort_keys=True) + "\n" if note else ""
     return result

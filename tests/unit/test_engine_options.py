@@ -87,6 +87,8 @@ def test_what_the_inventory_added_goes_again_and_nothing_else():
     gone = merge(host(first["text"], note=note))
     assert options(gone) == present
     assert gone["note"] == ""
+    # A reload sets labels, and does not take them away.
+    assert (first["restart"], gone["restart"]) == (False, True)
 
 
 def test_a_new_engine_gets_an_own_way_to_publish_ports_that_stays():

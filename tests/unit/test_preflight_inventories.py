@@ -143,6 +143,8 @@ class Inventories:
         ]
         env = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
         env |= {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1", "COLUMNS": "400"}
+        # A host without an Engine, whatever runs on this machine.
+        env["DOCKER_HOST"] = f"unix://{self.folder}/none.sock"
         done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, timeout=180, check=False)
         return Run(done.returncode, done.stdout + done.stderr)
 
