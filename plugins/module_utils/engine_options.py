@@ -54,8 +54,8 @@ DATA = (
     "storage-opts",
     "userns-remap",
 )
-# The Engine takes these from its file while it runs. For all others it is restarted, and for one of these that has gone,
-# since it keeps what it had.
+# The Engine takes these from its file while it runs. For others, and for one of these that has gone, it is restarted,
+# since a reload keeps what it had.
 RELOADED = {
     "allow-nondistributable-artifacts",
     "authorization-plugins",
