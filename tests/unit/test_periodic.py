@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -71,6 +72,19 @@ def test_an_interval_runs_at_once_and_again(timer, program):
     one = timer(command=python("print('ran')"), every=1)
     assert [line["exit_code"] for line in one.wait("done", 2)][:2] == [0, 0]
     assert program.with_name("health").read_text().split()[0]
+
+
+def test_a_command_waits_for_the_address_that_it_needs(timer):
+    with socket.socket() as data:
+        data.bind(("127.0.0.1", 0))
+        # Bound and not listening: connections are refused.
+        address = f"127.0.0.1:{data.getsockname()[1]}"
+        one = timer(command=python("print('ran')"), every=1, needs=[address])
+        assert one.wait("waiting for an address")[0]["address"] == address
+        time.sleep(3)
+        assert [line["outcome"] for line in one.lines()] == ["waiting", "waiting for an address"]
+        data.listen()
+        one.wait("done")
 
 
 def test_a_health_that_cannot_be_noted_ends_nothing(timer, program):

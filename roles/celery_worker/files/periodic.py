@@ -1,10 +1,13 @@
 """Run one command on a timer, as periodic.json beside this file describes it; the container's main process.
 
-{"name", "command", "working_dir", "schedule" (cron, UTC) or "every" (seconds), "timeout" (seconds)}
+{"name", "command", "working_dir", "schedule" (cron, UTC) or "every" (seconds), "timeout" (seconds), "needs" (list of
+"host:port")}
 
 The command never runs twice at a time: what falls due while it runs is left out. A time that was missed, because the
-container was down, is not caught up. When the container is stopped, a running command may finish within the container's
-grace. A note says when the timer last turned; the health check reads how old it is, like that of beat.
+container was down, is not caught up. While one of the addresses that it needs takes no connection, the command waits: a
+host that a release has left out is kept from the data in this way, and must not work on its own. When the container is
+stopped, a running command may finish within the container's grace. A note says when the timer last turned; the health
+check reads how old it is, like that of beat.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,6 +30,8 @@ from cron import Schedule
 TICK_SECONDS = 1
 # What a command that took too long has left to end by itself.
 KILL_SECONDS = 10
+# What an address has to take a connection, so that the note stays fresh.
+CONNECT_SECONDS = 3
 
 
 class Stop:
@@ -96,6 +102,17 @@ def start(settings: dict) -> Run | None:
         return None
 
 
+def unreachable(addresses: list[str]) -> str:
+    """The first of them that takes no connection; empty when all do."""
+    for address in addresses:
+        host, _colon, port = address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+        except OSError:
+            return address
+    return ""
+
+
 def note(health: Path) -> None:
     """Written beside first: who reads it while it is written must not find it empty."""
     fresh = health.with_name(health.name + ".new")
@@ -109,18 +126,22 @@ def main(settings: dict, health: Path) -> int:
     stop = Stop()
     signal.signal(signal.SIGTERM, stop.ask)
     signal.signal(signal.SIGINT, stop.ask)
-    timer, run = Timer(settings, time.time()), None
+    timer, run, missing = Timer(settings, time.time()), None, ""
     text = shlex.join(settings["command"])
     say(periodic=settings["name"], outcome="waiting", command=text, when=settings.get("schedule") or settings["every"])
     while run or not stop.asked:
         if run and run.ended():
             run = None
         if not stop.asked and timer.due(time.time()):
-            timer.started(time.time())
-            if run:
-                say(periodic=settings["name"], outcome="left out, it still runs")
-            else:
-                run = start(settings)
+            known, missing = missing, "" if run else unreachable(settings.get("needs", []))
+            if missing and not known:
+                say(periodic=settings["name"], outcome="waiting for an address", address=missing)
+            elif not missing:
+                timer.started(time.time())
+                if run:
+                    say(periodic=settings["name"], outcome="left out, it still runs")
+                else:
+                    run = start(settings)
         note(health)
         if run or not stop.asked:
             time.sleep(TICK_SECONDS)
