@@ -1,42 +1,132 @@
 # MIT License (see LICENSE)
-"""Which variables a raw value refers to."""
+"""Which variables a raw value refers to, as Jinja's own lexer reads its templates."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import itertools
 import re
 import typing as t
 
-TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.S)
+from jinja2 import Environment, TemplateSyntaxError
+
 NAME_ALONE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
-STRING_LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"")
-IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-ATTRIBUTE = re.compile(r"\.\s*[A-Za-z_]\w*")
-# What this lookup evaluates is named by text, and so is the variable that holds an item meanwhile.
-EACH = re.compile(r"broadcast\.stack\.each['\"],\s*['\"](\w+)['\"]")
-BOUND = re.compile(r"\bvariable=['\"](\w+)['\"]|template_vars=\{['\"](\w+)['\"]")
-# May read variables that it does not name, so its value tells nothing about another host.
-ANY_VARIABLE = re.compile(r"\{.*(?:['\".](?:template|rendered|vars|varnames)['\"]|\bvars\s*\[)", re.S)
-# Names that are no variables: filters, tests and the names of arguments.
-NO_VARIABLE = re.compile(r"\|\s*\w+|\bis\s+(?:not\s+)?\w+|\b\w+\s*=(?!=)")
+# Lookups that evaluate variables that are named by a text.
+EVALUATING = frozenset({"broadcast.stack.each", "broadcast.stack.evaluated"})
+LOOKUPS = frozenset({"lookup", "q", "query"})
+# Lookups that may read variables that the template does not name.
+READERS = frozenset({"rendered", "template", "varnames", "vars"})
+# Statements that read another template.
+READING_STATEMENTS = frozenset({"extends", "from", "import", "include"})
 BUILT_IN = frozenset(
     {"and", "dict", "else", "elif", "endif", "endfor", "false", "False", "for", "hostvars", "if", "in", "is", "lookup"}
     | {"none", "None", "not", "now", "omit", "or", "q", "query", "range", "set", "true", "True"}
 )
+NO_CODE = frozenset({"whitespace", "data", "comment", "comment_begin", "comment_end"})
+JINJA = Environment(autoescape=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reading:
+    """What the templates of a text, or of many texts, refer to."""
+
+    # Variables, without the names of filters, tests, arguments and attributes.
+    names: frozenset[str] = frozenset()
+    # Variables that a lookup evaluates, named by a text.
+    targets: frozenset[str] = frozenset()
+    # Variables that hold something else while a lookup evaluates another one.
+    bound: frozenset[str] = frozenset()
+    # Whether variables may be read that are not named, so that the value tells nothing about another host.
+    any_variable: bool = False
+
+    @property
+    def references(self) -> frozenset[str]:
+        return self.names | self.targets
+
+    def __or__(self, other: Reading) -> Reading:
+        return Reading(
+            self.names | other.names,
+            self.targets | other.targets,
+            self.bound | other.bound,
+            self.any_variable or other.any_variable,
+        )
+
+
+NOTHING = Reading()
+
+
+def tokens(text: str) -> list[tuple[str, str]]:
+    """Kind and text of what is code in a text; of a text that is no template, what comes before the fault."""
+    found = []
+    try:
+        for _line, kind, value in JINJA.lex(text):
+            if kind not in NO_CODE:
+                found.append((kind, value))
+    except TemplateSyntaxError:
+        pass
+    return found
+
+
+def literal(token: tuple[str, str]) -> str:
+    """Text of a string; empty for anything else."""
+    return token[1][1:-1] if token[0] == "string" else ""
 
 
 @functools.cache
-def _references(text: str) -> frozenset[str]:
-    code = " ".join(TEMPLATE.findall(text))
-    code = ATTRIBUTE.sub("", STRING_LITERAL.sub("", code))
-    return frozenset({*IDENTIFIER.findall(code), *EACH.findall(text)})
+def read(text: str) -> Reading:
+    """What the templates of one text refer to."""
+    if "{{" not in text and "{%" not in text:
+        return NOTHING
+    code = tokens(text)
+    names, targets, bound, any_variable = set(), set(), set(), False
+    for position, (kind, value) in enumerate(code):
+        before = code[position - 1] if position else ("", "")
+        after = [*code[position + 1 : position + 4], ("", ""), ("", ""), ("", "")]
+        if kind != "name" or before == ("operator", "."):
+            continue
+        if before[0] == "block_begin" and value in READING_STATEMENTS:
+            any_variable = True
+        elif before == ("operator", "|") or names_test(code[:position]):
+            continue
+        elif after[0] == ("operator", "="):
+            # An argument, or what a statement sets.
+            if value == "variable" and after[1][0] == "string":
+                bound.add(literal(after[1]))
+            elif value == "template_vars" and after[1] == ("operator", "{"):
+                bound |= keys(code[position + 3 :])
+        else:
+            names.add(value)
+            if value == "vars":
+                any_variable = True
+            elif value in LOOKUPS and after[0] == ("operator", "("):
+                plugin = literal(after[1])
+                # One that is not named by a text may be any.
+                any_variable = any_variable or not plugin or plugin.rpartition(".")[2] in READERS
+                if plugin in EVALUATING:
+                    targets.add(literal(code[position + 4]) if position + 4 < len(code) else "")
+    return Reading(frozenset(names - BUILT_IN), frozenset(targets - {""}), frozenset(bound - {""}), any_variable)
 
 
-@functools.cache
-def free(text: str) -> frozenset[str]:
-    """Names of variables in a text's templates, without those of filters, tests and arguments."""
-    code = STRING_LITERAL.sub("''", " ".join(TEMPLATE.findall(text)))
-    return frozenset(IDENTIFIER.findall(NO_VARIABLE.sub(" ", ATTRIBUTE.sub("", code)))) - BUILT_IN
+def names_test(before: list[tuple[str, str]]) -> bool:
+    """Whether what comes after some code is the name of a test, as in `a is not b`."""
+    words = [value for kind, value in before[-2:] if kind == "name"]
+    return words[-1:] == ["is"] or words == ["is", "not"]
+
+
+def keys(code: list[tuple[str, str]]) -> set[str]:
+    """Keys, as texts, of the dictionary that the code begins in."""
+    found, depth = set(), 1
+    for token, following in itertools.pairwise(code):
+        if token[0] == "operator" and token[1] in "([{":
+            depth += 1
+        elif token[0] == "operator" and token[1] in ")]}":
+            depth -= 1
+        if depth == 0:
+            break
+        if depth == 1 and following == ("operator", ":"):
+            found.add(literal(token))
+    return found
 
 
 def texts(value: t.Any) -> t.Iterator[str]:
@@ -55,8 +145,8 @@ def texts(value: t.Any) -> t.Iterator[str]:
 
 
 def references(value: t.Any) -> set[str]:
-    """Names that the templates in a raw value may refer to (string literals and attributes apart)."""
-    return set().union(*map(_references, texts(value)))
+    """Variables that the templates in a raw value refer to."""
+    return set().union(*(read(text).references for text in texts(value)))
 
 
 def closure(name: str, raw: t.Mapping[str, t.Any]) -> set[str]:

@@ -11,27 +11,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
 import pathlib
 import typing as t
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleError
-from ansible_collections.broadcast.stack.plugins.module_utils.templates import (
-    ANY_VARIABLE,
-    BOUND,
-    EACH,
-    NAME_ALONE,
-    closure,
-    free,
-    references,
-    texts,
-)
+from ansible_collections.broadcast.stack.plugins.module_utils import templates
+from ansible_collections.broadcast.stack.plugins.module_utils.templates import NAME_ALONE, closure, references, texts
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 # Its variables describe containers, in all roles.
 SHARED = "container"
 UNSET = object()
-READINGS: dict[int, Reading] = {}
+READINGS: dict[int, tuple[t.Any, templates.Reading]] = {}
 
 
 def role_part(role: str, folder: str, loader: t.Any) -> dict[str, t.Any]:
@@ -72,24 +65,13 @@ def same(one: t.Any, other: t.Any) -> bool:
         return False
 
 
-@dataclasses.dataclass(frozen=True)
-class Reading:
-    """What the texts of a raw value say, apart from the names that they refer to."""
-
-    value: t.Any
-    # Variables that hold something else while a lookup in it evaluates another one.
-    bound: frozenset[str]
-    # Whether it may read variables that it does not name.
-    any_variable: bool
-
-
-def read(value: t.Any) -> Reading:
+def read(value: t.Any) -> templates.Reading:
+    """What the texts of a raw value refer to."""
     # Hosts and roles share most values, so each object is read once; and kept, or its id would be used again.
     if id(value) not in READINGS:
-        code = [text for text in texts(value) if "{" in text]
-        bound = {name for text in code for pair in BOUND.findall(text) for name in pair if name}
-        READINGS[id(value)] = Reading(value, frozenset(bound), any(map(ANY_VARIABLE.search, code)))
-    return READINGS[id(value)]
+        reading = functools.reduce(operator.or_, map(templates.read, texts(value)), templates.NOTHING)
+        READINGS[id(value)] = (value, reading)
+    return READINGS[id(value)][1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,10 +184,10 @@ class HostVariables:
             self.opened[name] = frozenset()
             found: set[str] = set()
             for text in texts(self.raw[name]):
-                for other in free(text):
+                reading = templates.read(text)
+                for other in reading.names:
                     found |= {other} if other not in self.raw or other in self.bound else self.open(other)
-                held = {one for pair in BOUND.findall(text) for one in pair}
-                for target in EACH.findall(text):
-                    found |= (self.open(target) if target in self.raw else {target}) - held
+                for target in reading.targets:
+                    found |= (self.open(target) if target in self.raw else {target}) - reading.bound
             self.opened[name] = frozenset(found)
         return self.opened[name]

@@ -72,6 +72,28 @@ def test_what_hosts_agree_about_is_evaluated_for_one_of_them():
     assert found == [(12, 1), (22, 0)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ {'service': {'name': 'shop'}} | combine({'host': place}) | to_json }}",
+        "{{ 'x}}' ~ place }}",
+        r"{{ 'it\'s }}' ~ place }}",
+        "{# }} #}{{ place }}{# {{ nothing }} #}",
+        "{% raw %}{{ nothing }}{% endraw %}{{ place }}",
+        "{{ [place] | first }}",
+        "{% set it = place %}{{ it }}",
+        "{{ lookup('broadcast.stack.evaluated', 'named') }}",
+    ],
+)
+def test_no_host_gets_the_value_of_another(text):
+    """Text in a template may look like the end of one."""
+    outcomes: dict = {}
+    raw = {"named": "{{ place }}", "value": text, "settings": {"text": "{{ value }}"}}
+    values = [variables({**raw, "place": place}, outcomes=outcomes)[0].value("settings") for place in ("one", "other")]
+    assert "one" in values[0]["text"]
+    assert values[1]["text"] == values[0]["text"].replace("one", "other")
+
+
 def test_a_host_with_another_value_is_evaluated_by_itself():
     outcomes: dict = {}
     raw = {"shared": "{{ base + 1 }}"}
@@ -79,7 +101,17 @@ def test_a_host_with_another_value_is_evaluated_by_itself():
     assert values == [2, 3, 2]
 
 
-@pytest.mark.parametrize("template", ["{{ lookup('vars', 'place') }}", "{{ vars['place'] }}"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ lookup('vars', 'place') }}",
+        "{{ lookup(kind, 'place') }}",
+        "{{ vars['place'] }}",
+        "{{ vars.get('place') }}",
+        "{{ 'place' | extract(vars) }}",
+        "{% include 'place' %}",
+    ],
+)
 def test_what_may_read_any_variable_is_evaluated_for_each_host(template):
     outcomes: dict = {}
     for place in (10, 20):
@@ -148,10 +180,16 @@ def test_hostvars_among_the_raw_values_is_left_alone():
         ("{{ lookup('file', a, errors='ignore') if b == c else none }}", {"a", "b", "c"}),
         ("{{ x | broadcast.stack.container_changes(y) }}", {"x", "y"}),
         ("no template: a", set()),
+        ("{{ {'a': {'b': 'c'}} | combine({'d': e}) }}", {"e"}),
+        ("{{ 'x}}' ~ a }}", {"a"}),
+        (r"{{ 'it\'s }}' ~ a }}", {"a"}),
+        ("{# {{ a }} #}{% raw %}{{ b }}{% endraw %}{{ c }}", {"c"}),
+        ("{% for one in a %}{{ one }}{% endfor %}", {"a", "one"}),
+        ("{{ a }} {{ 'no end", {"a"}),
     ],
 )
 def test_names_of_variables_are_told_from_those_of_filters_tests_and_arguments(text, names):
-    assert templates.free(text) == names
+    assert templates.read(text).names == names
 
 
 def test_the_lookup_returns_what_a_reference_would():

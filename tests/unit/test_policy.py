@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from ansible.template import Templar, trust_as_template
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 from ansible_collections.broadcast.stack.plugins.module_utils import container
+from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
 
 ROOT = Path(__file__).resolve().parents[2]
 SPECIFICATIONS = {
@@ -54,10 +56,8 @@ SECRETS = (
 )
 
 
-@cache
-def templated(environment: str, role: str, expression: str, name: str = "", **given: object) -> list[dict]:
-    """Value of an expression as the role sees it on a host of an environment, by default the first."""
-    loader = DataLoader()
+def scope(loader: DataLoader, environment: str, role: str, name: str = "", **given: object) -> dict:
+    """Variables as the role sees them on a host of an environment, by default the first."""
     inventory = InventoryManager(loader, sources=[str(ROOT / "inventories" / environment / "hosts.yml")])
     host = inventory.get_hosts(name or "all")[0]
     manager = VariableManager(loader, inventory)
@@ -68,7 +68,7 @@ def templated(environment: str, role: str, expression: str, name: str = "", **gi
         return loader.load_from_file(str(path), trusted_as_template=True) or {}
 
     # Precedence as in a play: the roles' defaults, the inventory, what a run adds, the roles' vars.
-    scope = {
+    return {
         **load(ROOT / "roles" / "container" / "defaults" / "main.yml"),
         **load(folder / "defaults" / "main.yml"),
         **variables,
@@ -92,7 +92,33 @@ def templated(environment: str, role: str, expression: str, name: str = "", **gi
         **load(ROOT / "roles" / "container" / "vars" / "main.yml"),
         **load(folder / "vars" / "main.yml"),
     }
-    return Templar(loader, variables=scope).template(trust_as_template("{{ %s }}" % expression))
+
+
+@cache
+def templated(environment: str, role: str, expression: str, name: str = "", **given: object) -> list[dict]:
+    """Value of an expression as the role sees it on a host of an environment, by default the first."""
+    loader = DataLoader()
+    variables = scope(loader, environment, role, name, **given)
+    return Templar(loader, variables=variables).template(trust_as_template("{{ %s }}" % expression))
+
+
+# Braces within a template, that are not its end.
+LOG_FIELDS = "{{ {'service': {'name': 'shop'}} | combine({'host': inventory_hostname}) | to_json }}"
+
+
+@pytest.mark.parametrize(("environment", "role"), [(one, role) for one in ("dev", "prod") for role in SPECIFICATIONS])
+def test_values_that_hosts_share_are_what_each_would_have_alone(environment, role):
+    """Evaluation keeps what hosts agree about; nothing of one host gets to another."""
+    loader, outcomes = DataLoader(), {}
+    given = {"backend_env": {"LOG_FIELDS": trust_as_template(LOG_FIELDS)}}
+    for host in ("one", "other"):
+        raw = {**scope(loader, environment, role, **given), "inventory_hostname": host}
+        name = SPECIFICATIONS[role].strip("[]")
+        alone = Templar(loader, variables=raw).template(trust_as_template("{{ %s }}" % name))
+        shared = HostVariables(host, raw, Templar(loader), outcomes, raw["hostvars"])
+        assert shared.value(name) == alone
+        if role == "django_web":
+            assert {json.loads(one["env"]["LOG_FIELDS"])["host"] for one in alone} == {host}
 
 
 def policy() -> dict:
