@@ -35,7 +35,9 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset({"stack", "hosts", "slots", "web_hosts", "backups", "maintenance", "form", "output"})
+    _VALID_ARGS = frozenset(
+        {"stack", "hosts", "slots", "web_hosts", "backups", "maintenance", "asked", "least_free_mb", "form", "output"}
+    )
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
@@ -47,6 +49,8 @@ class ActionModule(ActionBase):
                 "web_hosts": {"type": "list", "elements": "str", "default": []},
                 "backups": {"type": "dict", "default": {}},
                 "maintenance": {"type": "dict", "default": {}},
+                "asked": {"type": "dict", "default": {}},
+                "least_free_mb": {"type": "int", "default": 0},
                 "form": {"type": "str", "choices": ["table", "json"], "default": "table"},
                 "output": {"type": "path", "default": ""},
             }
@@ -63,6 +67,7 @@ class ActionModule(ActionBase):
                 "failure": "; ".join(dict.fromkeys(failures)),
                 "maintenance": arguments["maintenance"].get(host, ""),
                 "plans": release.planned(variables, host),
+                "asked": arguments["asked"].get(host, {}),
             }
             if status.observed(observation):
                 certificates[host] = certificates_of(observation.get("certificates"))
@@ -74,6 +79,7 @@ class ActionModule(ActionBase):
             arguments["backups"],
             time.time(),
             certificates,
+            arguments["least_free_mb"],
         )
         text = json.dumps(found, indent=2) if arguments["form"] == "json" else status.text(found)
         if arguments["output"]:

@@ -86,6 +86,17 @@ def is_schedule(value: t.Any) -> bool:
         return False
 
 
+def is_smoke_path(value: t.Any) -> bool:
+    one = value if isinstance(value, t.Mapping) else {"path": value}
+    statuses = one.get("statuses") or []
+    return (
+        set(one) <= {"path", "statuses"}
+        and re.fullmatch(r"/\S*", str(one.get("path", ""))) is not None
+        and isinstance(statuses, list)
+        and all(re.fullmatch(r"[1-5]\d\d", str(status)) for status in statuses)
+    )
+
+
 def is_text(value: t.Any) -> bool:
     return value is not None and shape(value) == "scalar"
 
@@ -363,6 +374,11 @@ RULES = (
     Rule(like(r"/\S*"), "not a path; begin it with a slash, such as /health/", ("backend_health_path",)),
     Rule(
         like(r"|/\S*"), "not a path; begin it with a slash, such as /ready/, or leave it empty", ("backend_ready_path",)
+    ),
+    Rule(
+        is_smoke_path,
+        "not a path; write /, or {path: /admin/, statuses: [200, 302]}",
+        ("backend_smoke_paths.*",),
     ),
     Rule(
         lambda value: host_name_fault(value) is None,

@@ -8,10 +8,10 @@ import json
 import re
 import time
 
-from ansible_collections.broadcast.stack.plugins.module_utils import release
+from ansible_collections.broadcast.stack.plugins.module_utils import release, strain
 
-HEALTHY, BROKEN, DRIFT = 0, 1, 2
-STATES = {HEALTHY: "healthy", BROKEN: "broken", DRIFT: "drift"}
+HEALTHY, BROKEN, DRIFT, DEGRADED = 0, 1, 2, 3
+STATES = {HEALTHY: "healthy", BROKEN: "broken", DRIFT: "drift", DEGRADED: "degraded"}
 # A certificate that is still this old has not been renewed when it should have been.
 CERTIFICATE_DAYS = 14
 # Roles whose containers come in release slots.
@@ -165,11 +165,30 @@ def attempt(current, records):
     return last
 
 
-def document(stack, hosts, slots, web_hosts, backups, now, certificates):
+def strained(host, entry, slot, least_free_mb):
+    """(broken, degraded) of what users feel on a host although its containers run."""
+    observation = entry["observation"]
+    found = [strain.disk(host, observation["host"]["docker_free_mb"], least_free_mb)]
+    for name, kind in (entry.get("asked") or {}).items():
+        answer = (observation.get("answers") or {}).get(name)
+        # One that does not run is told by the table.
+        if answer and live(observation["containers"][name], slot):
+            found.append(strain.JUDGES[kind]("%s: %s" % (host, name), answer))
+    for name, container in sorted(observation["containers"].items()):
+        if live(container, slot):
+            found.append(strain.killed("%s: %s" % (host, name), container.get("oom_kills", 0)))
+    # Under maintenance errors are wanted.
+    if entry.get("maintenance") not in observation["files"]:
+        found.append(strain.requests(host, observation.get("requests") or {}))
+    return [line for broken, _degraded in found for line in broken], [line for _broken, few in found for line in few]
+
+
+def document(stack, hosts, slots, web_hosts, backups, now, certificates, least_free_mb=0):
     """Everything that a status shows.
 
     hosts: name to {observation (of stack_info, or what stood instead of it), failure (text), plans (role to result of
-    role_plan), maintenance (path of the flag file, empty on hosts that are no edge)}. slots: release slots. web_hosts:
+    role_plan), maintenance (path of the flag file, empty on hosts that are no edge), asked (container to kind, a key of
+    strain.JUDGES)}. least_free_mb: what a deployment needs. slots: release slots. web_hosts:
     hosts of web. backups: host to names of its backups containers. certificates: host to path to {name, not_after}.
     """
     seen = {host: entry["observation"] for host, entry in hosts.items() if observed(entry["observation"])}
@@ -188,9 +207,10 @@ def document(stack, hosts, slots, web_hosts, backups, now, certificates):
         "certificates": [],
         "maintenance": [],
         "problems": [],
+        "degraded": [],
         "drift": [],
     }
-    problems, drift = found["problems"], found["drift"]
+    problems, degraded, drift = found["problems"], found["degraded"], found["drift"]
     for host, entry in hosts.items():
         observation = entry["observation"]
         if not observed(observation):
@@ -229,6 +249,9 @@ def document(stack, hosts, slots, web_hosts, backups, now, certificates):
                 problems.append("%s: has no live release" % host)
             elif mine["number"] != current["number"]:
                 problems.append("%s: has release %d, live is %d" % (host, mine["number"], current["number"]))
+        broken, few = strained(host, entry, slot, least_free_mb)
+        problems += broken
+        degraded += few
         found["backups"] += backup_rows(host, observation, backups.get(host, []), now)
         found["certificates"] += certificate_rows(host, certificates.get(host, {}), now)
         if entry.get("maintenance") in observation["files"]:
@@ -242,7 +265,7 @@ def document(stack, hosts, slots, web_hosts, backups, now, certificates):
             problems.append("%s has expired" % where)
         elif certificate["days"] < CERTIFICATE_DAYS:
             drift.append("%s expires in %d days" % (where, certificate["days"]))
-    code = BROKEN if problems else DRIFT if drift else HEALTHY
+    code = BROKEN if problems else DEGRADED if degraded else DRIFT if drift else HEALTHY
     return {"state": STATES[code], "exit_code": code, **found}
 
 
@@ -317,7 +340,12 @@ def text(found):
         extra.append((row["name"], row["host"], expires, "%d days" % row["days"]))
     if extra:
         lines += ["", *columns(extra)]
-    for title, entries in (("broken", found["problems"]), ("differs from what is specified", found["drift"])):
+    parts = (
+        ("broken", found["problems"]),
+        ("degraded", found["degraded"]),
+        ("differs from what is specified", found["drift"]),
+    )
+    for title, entries in parts:
         if entries:
             lines += ["", "%s:" % title, *("  " + entry for entry in entries)]
     return "\n".join(lines)

@@ -50,6 +50,20 @@ options:
         that without being named here.
     type: dict
     default: {}
+  strain:
+    description: Whether processes that the kernel killed for want of memory are counted in running containers.
+    type: bool
+    default: false
+  edge:
+    description:
+      - Running container of an edge whose requests of the last O(edge_seconds) are counted, by its access log. Empty
+        for none.
+    type: str
+    default: ""
+  edge_seconds:
+    description: Seconds of the access log that count; of these the last ten thousand requests.
+    type: int
+    default: 300
   healthy:
     description:
       - Containers to wait for before observing, each with the seconds after which waiting for it is given up. All
@@ -135,6 +149,11 @@ waited:
   returned: always
   type: dict
   sample: {shop-web: healthy, shop-beat: ended with exit code 1}
+requests:
+  description: >-
+    Requests of the edge, C(total), C(failed) with a status of 500 or more, and C(seconds); empty without one.
+  returned: always
+  type: dict
 volumes:
   description: >-
     Volume name to C(stack), the stack that it was created for, and C(uid), its owner (null when that cannot be seen).
@@ -385,6 +404,36 @@ def container_log(engine, name, lines):
     }
 
 
+def oom_kills(pid, proc="/proc", cgroups="/sys/fs/cgroup"):
+    """Processes of a container that the kernel killed for want of memory, as its control group counts them."""
+    try:
+        with open("%s/%d/cgroup" % (proc, pid)) as stream:
+            lines = [line.rstrip("\n").split(":", 2) for line in stream]
+    except OSError:
+        return 0
+    for _number, controllers, path in lines:
+        if controllers in ("", "memory"):
+            folder = "%s%s%s" % (cgroups, "/memory" if controllers else "", path)
+            try:
+                with open("%s/%s" % (folder, "memory.oom_control" if controllers else "memory.events")) as stream:
+                    found = re.search(r"^oom_kill (\d+)$", stream.read(), re.M)
+            except OSError:
+                continue
+            if found:
+                return int(found.group(1))
+    return 0
+
+
+def edge_requests(engine, edge, seconds):
+    """Requests of an edge's access log since so many seconds, and those that ended with an error of the server."""
+    try:
+        stream = engine.raw("/containers/%s/logs" % edge, stdout=1, since=int(time.time()) - seconds, tail=10000)
+    except EngineError:
+        return {}
+    statuses = re.findall(r'"status":"(\d{3})"', joined(stream, [1]))
+    return {"total": len(statuses), "failed": sum(status >= "500" for status in statuses), "seconds": seconds}
+
+
 def health_outcome(detail, restarts, restarts_before):
     """Why waiting for a container's health is over, V(healthy) or a reason; empty while it can still become healthy."""
     state = detail["State"]
@@ -426,7 +475,21 @@ def wait_healthy(engine, healthy, restarts, pause=0.5):
     return {name: outcomes[name] for name in healthy}
 
 
-def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts, layers=False, ask=None):
+def observe(
+    stack,
+    root,
+    paths,
+    docker_host,
+    logs,
+    log_lines,
+    healthy,
+    restarts,
+    layers=False,
+    ask=None,
+    strain=False,
+    edge="",
+    edge_seconds=300,
+):
     waited = wait_healthy(Engine(docker_host), healthy, restarts) if healthy else {}
     installed = bool(shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/bin:/usr/bin"))
     result = {
@@ -459,6 +522,7 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
         "networks": {},
         "volumes": {},
         "logs": {},
+        "requests": {},
         "waited": waited,
     }
     result["environments"] = environment_texts(root, result["files"])
@@ -496,6 +560,8 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
         result["containers"][name] = container_state(entry, detail)
         if ours and (question := entry["Labels"].get(LABEL_PREFIX + "observe")):
             own[name] = json.loads(question)
+        if strain and ours and entry["State"] == "running":
+            result["containers"][name]["oom_kills"] = oom_kills(detail["State"].get("Pid", 0))
     for entry in engine.get("/images/json"):
         image = {"id": entry["Id"], "size": entry["Size"]}
         references = image_references.listed(entry)
@@ -512,6 +578,8 @@ def observe(stack, root, paths, docker_host, logs, log_lines, healthy, restarts,
         }
     result["volumes"] = {entry["Name"]: volume_state(entry) for entry in engine.get("/volumes").get("Volumes") or []}
     result["answers"] = answers(engine, {**own, **(ask or {})}, result["containers"])
+    if edge and result["containers"].get(edge, {}).get("status") == "running":
+        result["requests"] = edge_requests(engine, edge, edge_seconds)
     failed = [name for name, outcome in waited.items() if outcome != "healthy"]
     result["logs"] = {name: container_log(engine, name, log_lines) for name in logs + failed}
     return result
@@ -527,6 +595,9 @@ def main():
             "logs": {"type": "list", "elements": "str", "default": []},
             "layers": {"type": "bool", "default": False},
             "ask": {"type": "dict", "default": {}},
+            "strain": {"type": "bool", "default": False},
+            "edge": {"type": "str", "default": ""},
+            "edge_seconds": {"type": "int", "default": 300},
             "log_lines": {"type": "int", "default": 30},
             "healthy": {"type": "dict", "default": {}},
             "restarts": {"type": "int", "default": 5},

@@ -39,6 +39,16 @@ options:
     description: Edge to the path of the file that turns maintenance on there.
     type: dict
     default: {}
+  asked:
+    description:
+      - Host to the containers that were asked (C(answers) of C(container_observation)), each with what it is, V(web),
+        V(redis) or V(postgres).
+    type: dict
+    default: {}
+  least_free_mb:
+    description: Free MiB of Docker's directory that a deployment needs; fewer are told.
+    type: int
+    default: 0
   form:
     description: A table for people or a document for programs.
     type: str
@@ -66,7 +76,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 exit_code:
-  description: 0 when all is healthy, 1 when something is broken, 2 when something differs from what is specified.
+  description: >-
+    0 when all is healthy, 1 when something is broken, 3 when something is degraded, 2 when something differs from what
+    is specified. The worst counts, in the order 1, 3, 2.
   returned: always
   type: int
 msg:

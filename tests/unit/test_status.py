@@ -46,6 +46,7 @@ def container(role="django_web", slot="blue", state="running", health="healthy",
 def observation(containers=None, current=CURRENT, journal=(), answers=None, files=()):
     return {
         "engine": {"running": True, "error": ""},
+        "host": {"docker_free_mb": 9000},
         "release": {"current": current, "journal": list(journal) or [CURRENT]},
         "containers": {"shop-web-blue": container()} if containers is None else containers,
         "answers": answers or {},
@@ -320,3 +321,122 @@ def test_the_table_at_the_end_of_a_release_tells_where_each_host_stands():
         "web2  nothing of a release",
         "web3  unknown: it could not be observed",
     ]
+
+
+def answer(stdout="", rc=0, stderr=""):
+    return {"rc": rc, "stdout": stdout, "stderr": stderr}
+
+
+REDIS = "\r\n".join(
+    [
+        "# Memory",
+        "used_memory:%d",
+        "maxmemory:8388608",
+        "maxmemory_policy:%s",
+        "aof_enabled:1",
+        "aof_last_write_status:%s",
+    ]
+)
+# What users feel -> exit code and the beginning of its sentence. A case each: {answers, asked, fields of the container,
+# host, requests}.
+TRUTH = [
+    ("all is well", {"answers": {"shop-web-blue": answer()}}, 0, ""),
+    (
+        "a page of the release answers 500",
+        {"answers": {"shop-web-blue": answer("/ with Host shop.test answered 500 Internal\n<html>", 1)}},
+        1,
+        "a: shop-web-blue does not serve: / with Host shop.test answered 500 Internal; see its log",
+    ),
+    (
+        "the broker is full",
+        {"redis": REDIS % (8388608, "noeviction", "ok")},
+        1,
+        "a: shop-redis-broker is full and refuses writes (8 MiB of 8 MiB); raise maxmemory",
+    ),
+    (
+        "the broker is nearly full",
+        {"redis": REDIS % (8000000, "noeviction", "ok")},
+        3,
+        "a: shop-redis-broker is nearly full",
+    ),
+    ("the cache is full, as caches are", {"redis": REDIS % (8388608, "allkeys-lru", "ok")}, 0, ""),
+    ("the broker's disk is full", {"redis": REDIS % (1, "noeviction", "err")}, 1, "a: shop-redis-broker cannot write"),
+    (
+        "the broker loads",
+        {"redis": answer("", 1, "LOADING Redis is loading")},
+        1,
+        "a: shop-redis-broker does not answer: LOADING",
+    ),
+    (
+        "the application lost its rights",
+        {"postgres": answer("public.auth_user\npublic.shop_item\npublic.a\npublic.b\n")},
+        1,
+        "a: shop-postgres: the application may not use public.auth_user, public.shop_item, public.a and 1 more; run",
+    ),
+    ("a child was killed", {"oom_kills": 2}, 3, "a: shop-web-blue: 2 processes were killed for want of memory"),
+    ("the disk is nearly full", {"free": 1500}, 3, "a: 1500 MiB are free for Docker, a deployment needs 2048"),
+    ("the disk is full", {"free": 90}, 1, "a: 90 MiB are free for Docker"),
+    ("few requests fail", {"requests": {"total": 1000, "failed": 4, "seconds": 300}}, 0, ""),
+    (
+        "some requests fail",
+        {"requests": {"total": 1000, "failed": 40, "seconds": 300}},
+        3,
+        "a: 40 of 1000 requests of the last 5 minutes ended with an error of the server",
+    ),
+    ("most requests fail", {"requests": {"total": 10, "failed": 9, "seconds": 300}}, 1, "a: 9 of 10 requests"),
+]
+
+
+@pytest.mark.parametrize(("case", "seen", "code", "sentence"), TRUTH, ids=[case for case, *_rest in TRUTH])
+def test_a_status_is_what_users_feel(case, seen, code, sentence):
+    redis = seen.get("redis")
+    given = {
+        "shop-redis-broker": answer(redis) if isinstance(redis, str) else redis,
+        "shop-postgres": seen.get("postgres"),
+    }
+    answers = {name: one for name, one in {**given, **seen.get("answers", {})}.items() if one}
+    data = {"shop-redis-broker": container(role="redis", slot=""), "shop-postgres": container(role="postgres", slot="")}
+    observed = observation({"shop-web-blue": container(oom_kills=seen.get("oom_kills", 0)), **data}, answers=answers)
+    observed["host"]["docker_free_mb"] = seen.get("free", 9000)
+    observed["requests"] = seen.get("requests", {})
+    asked = {"shop-web-blue": "web", "shop-redis-broker": "redis", "shop-postgres": "postgres"}
+    hosts = {"a": {**host(observed), "asked": asked}}
+    found = status.document("shop", hosts, ["blue", "green"], ["a"], {}, NOW, {}, least_free_mb=2048)
+    assert found["exit_code"] == code, found
+    told = found["problems"] + found["degraded"]
+    assert len(told) == bool(sentence)
+    assert all(line.startswith(sentence) for line in told), told
+    assert sentence in status.text(found)
+
+
+def test_errors_under_maintenance_are_wanted():
+    observed = observation(files=["/maintenance/on"])
+    observed["requests"] = {"total": 10, "failed": 10, "seconds": 300}
+    assert look({"a": host(observed, maintenance="/maintenance/on")})["exit_code"] == 0
+
+
+def test_a_release_that_does_not_serve_is_not_asked():
+    kept = container(slot="green")
+    observed = observation(
+        {"shop-web-blue": container(), "shop-web-green": kept}, answers={"shop-web-green": answer("/", 1)}
+    )
+    hosts = {"a": {**host(observed), "asked": {"shop-web-green": "web"}}}
+    found = status.document("shop", hosts, ["blue", "green"], ["a"], {}, NOW, {})
+    assert found["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("group", "file", "text"),
+    [
+        ("0::/system.slice/docker-1.scope", "system.slice/docker-1.scope/memory.events", "oom 3\noom_kill 2\n"),
+        ("4:memory:/docker/1\n2:cpu:/docker/1", "memory/docker/1/memory.oom_control", "under_oom 0\noom_kill 2\n"),
+    ],
+)
+def test_killed_processes_are_counted_by_the_control_group(tmp_path, group, file, text):
+    (tmp_path / "proc/7").mkdir(parents=True)
+    (tmp_path / "proc/7/cgroup").write_text(group + "\n")
+    path = tmp_path / "cgroup" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    assert stack_info.oom_kills(7, str(tmp_path / "proc"), str(tmp_path / "cgroup")) == 2
+    assert stack_info.oom_kills(8, str(tmp_path / "proc"), str(tmp_path / "cgroup")) == 0
