@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,9 +93,10 @@ def test_a_process_that_was_killed_for_memory_is_told(host, web, status):
     assert found["exit_code"] == 3
     # Counted since the start of the container, so for the tests that follow it starts anew.
     host.check_output(f"docker restart {web}")
-    host.check_output(
-        f"timeout 90 sh -c 'until [ $(docker inspect --format {{{{.State.Health.Status}}}} {web}) = healthy ]; do sleep 1; done'"
-    )
+    deadline = time.monotonic() + 90
+    while '"healthy"' not in host.check_output(f"docker inspect --format '{{{{json .State.Health.Status}}}}' {web}"):
+        assert time.monotonic() < deadline
+        time.sleep(1)
 
 
 def test_a_disk_on_which_no_deployment_fits_is_told(status):
