@@ -41,14 +41,14 @@ def redis(where, answer):
 
 
 def postgres(where, answer):
-    """(broken, degraded) of a database, from the tables that the application cannot use, one a line."""
+    """(broken, degraded) of a database, from the faults of owners and rights that its observation found, one a line."""
     if answer["rc"] != 0:
         return ["%s does not answer: %s" % (where, (answer["stderr"] or answer["stdout"]).strip())], []
-    tables = [line for line in answer["stdout"].splitlines() if line.strip()]
-    if not tables:
+    faults = [line for line in answer["stdout"].splitlines() if line.strip()]
+    if not faults:
         return [], []
-    shown = ", ".join(tables[:3]) + (" and %d more" % (len(tables) - 3) if len(tables) > 3 else "")
-    return ["%s: the application may not use %s; run site.yml, which gives its rights back" % (where, shown)], []
+    shown = ", ".join(faults[:3]) + (" and %d more" % (len(faults) - 3) if len(faults) > 3 else "")
+    return ["%s: the application may be refused what it needs: %s; run site.yml, which mends it" % (where, shown)], []
 
 
 JUDGES = {"web": web, "redis": redis, "postgres": postgres}
@@ -69,7 +69,9 @@ def disk(host, free_mb, least_mb):
 
 
 def requests(host, counted):
-    """(broken, degraded) of an edge's answers, {total, failed (5xx), seconds}."""
+    """(broken, degraded) of an edge's answers, {total, failed (5xx), seconds}, or {error} where they are not known."""
+    if counted.get("error"):
+        return [], ["%s: the requests of the edge could not be counted: %s" % (host, counted["error"])]
     total, failed = counted.get("total", 0), counted.get("failed", 0)
     if failed < REQUESTS_LEAST or failed < REQUESTS_DEGRADED * total:
         return [], []

@@ -428,8 +428,8 @@ def edge_requests(engine, edge, seconds):
     """Requests of an edge's access log since so many seconds, and those that ended with an error of the server."""
     try:
         stream = engine.raw("/containers/%s/logs" % edge, stdout=1, since=int(time.time()) - seconds, tail=10000)
-    except EngineError:
-        return {}
+    except EngineError as error:
+        return {"error": str(error)}
     statuses = re.findall(r'"status":"(\d{3})"', joined(stream, [1]))
     return {"total": len(statuses), "failed": sum(status >= "500" for status in statuses), "seconds": seconds}
 
