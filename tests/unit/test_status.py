@@ -371,7 +371,7 @@ TRUTH = [
         "tables are not the owner's",
         {"postgres": answer("table a of postgres\ntable b of postgres\ntable c of postgres\ntable d of postgres\n")},
         1,
-        "a: shop-postgres: the application may be refused what it needs: table a of postgres, table b of postgres, table",
+        "a: shop-postgres: the application may be refused what it needs: table a of postgres, table b",
     ),
     (
         "the database is gone",
