@@ -49,6 +49,13 @@ def psql(host, statement: str) -> str:
     return host.check_output(command, statement)
 
 
+def wait_healthy(host, name: str) -> None:
+    deadline = time.monotonic() + 90
+    while '"healthy"' not in host.check_output(f"docker inspect --format '{{{{json .State.Health.Status}}}}' {name}"):
+        assert time.monotonic() < deadline
+        time.sleep(1)
+
+
 def test_a_stack_that_serves_is_healthy(status):
     found = status()
     assert found["problems"] + found["degraded"] == []
@@ -95,10 +102,7 @@ def test_a_process_that_was_killed_for_memory_is_told(host, web, status):
     assert found["exit_code"] == 3
     # Counted since the start of the container, so for the tests that follow it starts anew.
     host.check_output(f"docker restart {web}")
-    deadline = time.monotonic() + 90
-    while '"healthy"' not in host.check_output(f"docker inspect --format '{{{{json .State.Health.Status}}}}' {web}"):
-        assert time.monotonic() < deadline
-        time.sleep(1)
+    wait_healthy(host, web)
 
 
 def test_a_disk_on_which_no_deployment_fits_is_told(status):
@@ -120,3 +124,18 @@ def test_a_release_whose_pages_do_not_answer_gets_no_request(host, web, converge
     assert "serves on all hosts as before" in " ".join(run.stdout.split()), run.stdout
     names = host.check_output("docker ps --format '{{.Names}}'").split()
     assert [name for name in names if name.startswith(f"{STACK}-web-")] == [web]
+
+
+# The last one: its errors count for five minutes.
+def test_errors_that_users_met_at_the_edge_are_told(host, web, status):
+    host.check_output(f"docker stop {web}")
+    try:
+        asked = "curl --silent --insecure --output /dev/null --write-out '%{http_code} ' https://stack.test/"
+        answers = host.check_output(f"for n in $(seq 30); do {asked} --resolve stack.test:443:127.0.0.1; done").split()
+    finally:
+        host.check_output(f"docker start {web}")
+    assert all(answer.startswith("5") for answer in answers), answers
+    wait_healthy(host, web)
+    found = status()
+    assert any("ended with an error of the server" in line for line in found["problems"] + found["degraded"]), found
+    assert found["exit_code"] in (1, 3)
