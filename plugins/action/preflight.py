@@ -13,7 +13,10 @@ from urllib.parse import quote
 import yaml
 from ansible.parsing.vault import EncryptedString
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import certificate_problems
+from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import (
+    certificate_problems,
+    lacks_chain,
+)
 from ansible_collections.broadcast.stack.plugins.module_utils import guarantees, paths
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight as checks
 from ansible_collections.broadcast.stack.plugins.module_utils import preflight_application as application
@@ -39,6 +42,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Filled by hand, even where a part of them is a template.
 OWN_SECRETS = ("backend_secrets", "backend_secret_env", "backend_release_secrets", "backend_release_secret_env")
 UNDEFINED = re.compile(r"'(\w+)' is undefined")
+NO_ATTRIBUTE = re.compile(r"has no attribute (?:'([^']*)'|(\S+))")
 
 
 def load_yaml(path: pathlib.Path) -> dict[str, t.Any]:
@@ -277,6 +281,7 @@ class ActionModule(ActionBase):
         reported = {checks.variable_of(problem.subject) for problem in problems if not problem.warning}
         problems += self.role_problems(host, reported)
         problems += self.template_problems(host, options, environment, reported)
+        problems += self.open_secret_problems(host, options, broken)
         problems = self.located(host, problems)
         if host.name in play_hosts:
             observed = self.observed_problems(host, options)
@@ -367,10 +372,12 @@ class ActionModule(ActionBase):
         ours: dict[str, str] = {}
         extra: dict[str, str] = {}
         for name, option in options.items():
-            if name not in host.values:
+            if name not in host.values and name not in host.errors:
                 continue
+            # What is left of a variable that fails may hold secrets as well, which no message may quote.
+            value = host.values[name] if name in host.values else host.pieces(name)[0]
             no_log = checks.is_secret(name, option)
-            for path, text in checks.secret_leaves(host.values[name], {**option, "no_log": no_log}, name):
+            for path, text in checks.secret_leaves(value, {**option, "no_log": no_log}, name):
                 self.secret_values.add(str(text))
                 if name in broken:
                     continue
@@ -394,11 +401,7 @@ class ActionModule(ActionBase):
         names = [name for name in (*self.specs.stack, "redis_instances") if name not in broken]
         values = {name: value for name in names if (value := host.get(name, options)) is not None}
         values["stack_environment"] = environment
-        secrets = {
-            name: str(host.values[name])
-            for name in host.raw
-            if name.startswith("secret_") and name not in broken and not host.fails(name)
-        }
+        secrets = self.stack_secrets(host, broken)
         self.secret_values.update(form for secret in secrets.values() for form in (secret, quote(secret, safe="")))
         problems = application.application_problems(values, options, self.specs.entries, secrets)
         problems += application.unquoted_problems(host.raw)
@@ -417,7 +420,26 @@ class ActionModule(ActionBase):
                 remedy = "give the pair that belongs to your domains"
                 sentences = certificate_problems(certificate, key, server_names)
                 problems += [Problem(names[0], sentence, remedy) for sentence in sentences]
+                if lacks_chain(certificate):
+                    text = "has no chain, without which clients know its issuer only when it is an authority of theirs"
+                    remedy = "append the certificates of its issuers (your authority calls the file chain or fullchain)"
+                    problems.append(Problem(names[0], text, remedy, warning=True))
         return problems
+
+    @staticmethod
+    def stack_secrets(host: HostValues, broken: t.Collection[str]) -> dict[str, str]:
+        return {
+            name: str(host.values[name])
+            for name in host.raw
+            if name.startswith("secret_") and name not in broken and not host.fails(name)
+        }
+
+    def open_secret_problems(self, host: HostValues, options: dict[str, dict], broken: set[str]) -> list[Problem]:
+        """Secrets in the open beside an entry that cannot be evaluated, for which its variable is no further judged."""
+        values = {name: value for name in host.errors if name in self.specs.stack and (value := host.pieces(name)[0])}
+        found = application.secret_name_problems(values)
+        values = {name: value for name, value in values.items() if not checks.is_secret(name, options.get(name, {}))}
+        return found + application.contained_secret_problems(values, self.stack_secrets(host, broken), found)
 
     def guarded_problems(
         self, host: HostValues, options: dict[str, dict], environment: str, broken: set[str], faulty: set[str]
@@ -444,6 +466,8 @@ class ActionModule(ActionBase):
                 subjects, _colon, text = sentence.partition(": ")
                 subjects = [checks.written_as(subject, host.raw) for subject in subjects.split(", ")]
                 if not any(closure(checks.variable_of(subject), host.raw) & reported for subject in subjects):
+                    # Other variables that it names as well by what a user writes.
+                    text = re.sub(r"\b[a-z]\w+", lambda name: checks.written_as(name[0], host.raw), text)
                     problems.append(Problem(", ".join(subjects), text.rstrip(".")))
         return problems
 
@@ -454,15 +478,21 @@ class ActionModule(ActionBase):
         for name in [name for name in options if name in host.errors]:
             if closure(name, host.raw) & reported:
                 continue
-            root = checks.root_cause(name, host.raw, host.fails)
-            problems.setdefault(root, self.template_problem(host, root, options.get(root, {}), environment))
+            for path, (raw, error) in checks.root_causes(name, host.raw, host.fails, self.failed(host)).items():
+                option = options.get(checks.variable_of(path), {})
+                problems.setdefault(path, self.template_problem(host, path, raw, error, option, environment))
         return list(problems.values())
 
-    def template_problem(self, host: HostValues, name: str, option: dict, environment: str) -> Problem:
-        error = host.errors[name]
-        if isinstance(host.raw[name], EncryptedString) or "undecryptable" in str(error):
+    @staticmethod
+    def failed(host: HostValues) -> t.Callable[[str], dict[str, tuple[t.Any, Exception]]]:
+        return lambda name: host.pieces(name)[1]
+
+    def template_problem(
+        self, host: HostValues, path: str, raw: t.Any, error: Exception, option: dict, environment: str
+    ) -> Problem:
+        if isinstance(raw, EncryptedString) or "undecryptable" in str(error):
             remedy = "put the password it was encrypted with into .vault-password-%s" % (environment or "<environment>")
-            return Problem(name, "cannot be decrypted", remedy)
+            return Problem(path, "cannot be decrypted", remedy)
         if fault := cause(error, CatalogError):
             # It names the variable and the remedy itself.
             subject, _colon, text = str(fault).partition(": ")
@@ -470,12 +500,30 @@ class ActionModule(ActionBase):
         if undefined := UNDEFINED.search(str(error)):
             missing = undefined.group(1)
             advice = checks.suggestion(missing, self.specs.known | set(host.raw)) or "define it"
-            return Problem(name, "refers to %s, which is not defined" % missing, advice)
-        if checks.is_secret(name, option):
+            return Problem(path, "refers to %s, which is not defined" % missing, advice)
+        if (found := NO_ATTRIBUTE.search(str(error))) and (attribute := found[1] or found[2]) in str(raw):
+            # As it is written, so it is not the value of a secret.
+            return self.attribute_problem(host, path, str(raw), attribute)
+        if checks.is_secret(checks.variable_of(path), option):
             # The message of an error may quote what it could not read.
-            return Problem(name, "cannot be evaluated (%s)" % type(error).__name__, "check its template")
+            return Problem(path, "cannot be evaluated (%s)" % type(error).__name__, "check its template")
         reason = checks.one_line(str(error))
-        return Problem(name, "cannot be evaluated: %s" % reason.rstrip("."), "check its template")
+        return Problem(path, "cannot be evaluated: %s" % reason.rstrip("."), "check its template")
+
+    @staticmethod
+    def attribute_problem(host: HostValues, path: str, raw: str, attribute: str) -> Problem:
+        """A template that asks a variable, or a part of one, for what it has not."""
+        owner = re.search(r"([\w.]+)(?:\.|\[\s*['\"]?)%s\b" % re.escape(attribute), raw)
+        name = owner[1] if owner else ""
+        text = "refers to %s, which does not exist" % (".".join(filter(None, [name, attribute])))
+        value: t.Any = None
+        if checks.variable_of(name) in host.raw and not host.fails(checks.variable_of(name)):
+            value = host.values[checks.variable_of(name)]
+            for step in name.split(".")[1:]:
+                value = value.get(step) if isinstance(value, dict) else None
+        keys = [str(key) for key in value] if isinstance(value, dict) else []
+        advice = checks.suggestion(attribute, keys, 0.6) or ("it has %s" % ", ".join(keys) if keys else "")
+        return Problem(path, text, advice or "check its template")
 
     def fleet_problems(self, host: HostValues) -> list[Problem]:
         if not application.truthy(host.get("stack_fleet", self.specs.stack)) or host.name not in self.addresses:

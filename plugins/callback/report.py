@@ -28,6 +28,12 @@ def write(stream, text):
         stream.flush()
 
 
+def told(result):
+    """The message, and what a program wrote that failed before its module could answer."""
+    written = (str(result.get(name) or "").rstrip() for name in ("module_stderr", "module_stdout"))
+    return "\n".join([str(result.get("msg")), *filter(None, written)])
+
+
 class CallbackModule(CallbackBase):
     """Knows nothing of tasks that succeed without a report."""
 
@@ -44,11 +50,9 @@ class CallbackModule(CallbackBase):
         if "exit_code" in result.result and result.task.action in REPORTING:
             self.v2_runner_on_ok(result)
         elif not ignore_errors:
-            message = (
-                "the output is hidden due to no_log" if result.result.get("censored") else result.result.get("msg")
-            )
+            message = "the output is hidden due to no_log" if result.result.get("censored") else told(result.result)
             write(sys.stderr, "%s: %s: %s" % (result.host.get_name(), result.task.get_name(), message))
 
     def v2_runner_on_unreachable(self, result):
         if not result.task.ignore_unreachable:
-            write(sys.stderr, "%s: unreachable: %s" % (result.host.get_name(), result.result.get("msg")))
+            write(sys.stderr, "%s: unreachable: %s" % (result.host.get_name(), told(result.result)))

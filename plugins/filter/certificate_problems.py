@@ -89,6 +89,18 @@ def read_chain(text: str) -> list[x509.Certificate]:
         return []
 
 
+def block_problems(what: str, text: str) -> Iterator[str]:
+    """Texts that were put together without a line break, of which nginx reads nothing and others the first part."""
+    if re.search(r"-----END [A-Z0-9 ]+-----[^\S\n]*[^\s]", text) or re.search(r"[^\s-][^\S\n]*-----BEGIN ", text):
+        yield f"{what} has a block that begins in the middle of a line; put a line break after each -----END ...-----"
+
+
+def lacks_chain(text: str) -> bool:
+    """Whether it is a certificate alone that another one has signed, as clients of a public authority cannot verify."""
+    chain = read_chain(text)
+    return len(chain) == 1 and chain[0].issuer != chain[0].subject
+
+
 def alternative_names(certificate: x509.Certificate, kind: type[x509.GeneralName]) -> list:
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -176,6 +188,9 @@ def certificate_problems(
     lifetime: int = 0,
 ) -> list[str]:
     """One sentence per reason why the pair cannot be served under the names; now is for tests."""
+    joined = [*block_problems("the certificate", certificate), *block_problems("the private key", key)]
+    if joined:
+        return joined
     chain = read_chain(certificate)
     if not chain:
         return ["the certificate is not PEM" if certificate.strip() else "the certificate is missing"]

@@ -21,8 +21,29 @@ def size_bytes(text: str | int, unit: str = "b") -> int:
     return int(amount / 1024 ** _UNITS[unit.lower().removesuffix("b")])
 
 
+def tmpfs_problems(tmpfs: list[str], variable: str, memories: dict[str, str]) -> list[str]:
+    """
+    Why file systems in memory do not fit into their containers, whose memory they count as: one sentence per container,
+    its beginning the variable that holds them. memories: name of the variable to the memory of a container.
+    """
+    wanted = 0
+    for text in tmpfs:
+        for size in re.findall(r"[:,]size=([^,]*)", text):
+            if not _SIZE.fullmatch(size):
+                # A percentage is that of the host's memory.
+                return [f"{variable}: size={size} of {text} is not a size; write for example size=64m"]
+            wanted += size_bytes(size)
+    return [
+        f"{variable}: may hold {wanted // 2**20} MiB, which is all of {name} ({memory}) or more, so its container is"
+        " killed before they are full; make size= smaller, or that memory larger"
+        for name, memory in memories.items()
+        # What is no size is told by who reads it.
+        if _SIZE.fullmatch(str(memory).strip()) and wanted >= size_bytes(memory)
+    ]
+
+
 class FilterModule:
-    """Conversion of sizes."""
+    """Conversion of sizes, and what fits into them."""
 
     def filters(self) -> dict[str, object]:
-        return {"size_bytes": size_bytes}
+        return {"size_bytes": size_bytes, "tmpfs_problems": tmpfs_problems}

@@ -105,12 +105,17 @@ def environment_file(name: str, env: dict[str, object], managed: str) -> str:
     lines = ["# " + managed]
     for key in sorted(env):
         value = str(env[key])
-        if "\n" in value:
+        if "\n" in value or "\r" in value:
             raise SpecificationError(
                 "%s: env.%s holds a line break, which an env file cannot carry; use files or secrets" % (name, key)
             )
         lines.append("%s=%s" % (key, value))
     return "\n".join(lines) + "\n"
+
+
+def trailing_blanks(env: dict[str, object]) -> dict[str, str]:
+    """Variables that are handed over beside the env file, whose reader takes blanks from the ends of lines."""
+    return {key: text for key, value in env.items() if (text := str(value)) != text.rstrip()}
 
 
 def owner(spec: dict, user_override: str) -> tuple[int, int]:
@@ -359,6 +364,8 @@ def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
     # Without cpus, and not with 0, which the module hands on.
     if not result.get("cpus"):
         result.pop("cpus", None)
+    if kept := trailing_blanks(spec.get("env") or {}):
+        result["env"] = kept
     if result.get("tmpfs"):
         result["tmpfs"] = with_sizes(result["tmpfs"], result["memory"])
     # Without a swap limit of its own a container may swap twice its memory.

@@ -6,6 +6,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
+from ansible_collections.broadcast.stack.plugins.module_utils import failures
+
 POSTGRES_PORT = 5432
 REDIS_FIRST_PORT = 6379
 WEB_FIRST_PORT = 8100
@@ -120,7 +122,7 @@ def left_out(host: str, observations: dict, groups: dict) -> str:
     found = observations[host]
     text = "%s is left out: %s. It gets no requests%s until a run has converged it." % (
         host,
-        str(found.get("msg", "unreachable")).partition("\n")[0].rstrip("."),
+        (failures.reason(found) or "unreachable").rstrip("."),
         ", and a release closes the data to it," if host in groups.get("web", []) + groups.get("worker", []) else "",
     )
     workers = groups.get("worker", [])
@@ -138,7 +140,7 @@ def absent_problems(observations: dict, groups: dict, leave_out: bool) -> list[s
     absent = {host: found for host, found in observations.items() if "containers" not in found}
     problems = []
     for host, found in absent.items():
-        reason = str(found.get("msg", "")).partition("\n")[0]
+        reason = failures.reason(found)
         held = [group for group in HOLDERS if host in groups.get(group, [])]
         if not found.get("unreachable"):
             problems.append("%s could not be observed: %s" % (host, reason))

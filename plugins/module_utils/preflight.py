@@ -11,6 +11,7 @@ import re
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible_collections.broadcast.stack.plugins.module_utils.failures import key_remedy, reason
 from ansible_collections.broadcast.stack.plugins.module_utils.templates import NAME_ALONE, closure, references
 
 MINIMUM_SECRET_LENGTH = 16
@@ -45,6 +46,7 @@ SHAPES = {"list": "list", "dict": "dict", **dict.fromkeys(("str", "path", "int",
 MISSPELLING_EDITS = 2
 SECRET_NAME = re.compile("(PASSWORD|PASSWD|SECRET|SECRET_KEY|TOKEN|API_KEY|PRIVATE_KEY|ACCESS_KEY|DSN)$", re.I)
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
+ENGINE_IS_BUSY = "it is busy or hangs: run again, or look at its log and restart it"
 UNITS_MB = {"": 1 / 2**20, "b": 1 / 2**20, "k": 1 / 2**10, "m": 1, "g": 2**10}
 
 
@@ -199,17 +201,28 @@ def written_as(subject: str, raw: t.Mapping[str, t.Any]) -> str:
     return name + rest
 
 
-def root_cause(name: str, raw: t.Mapping[str, t.Any], fails: t.Callable[[str], bool]) -> str:
-    """The variable at the bottom of a failed template: it fails, and nothing that it refers to does."""
-    seen = {name}
-    while True:
-        for candidate in sorted(references(raw[name])):
-            if candidate in raw and candidate not in seen and fails(candidate):
-                seen.add(candidate)
-                name = candidate
-                break
-        else:
-            return name
+def root_causes(
+    name: str,
+    raw: t.Mapping[str, t.Any],
+    fails: t.Callable[[str], bool],
+    failed: t.Callable[[str], t.Mapping[str, tuple[t.Any, Exception]]],
+) -> dict[str, tuple[t.Any, Exception]]:
+    """
+    What is at the bottom of a failed template: it fails, and nothing that it refers to does. By its path, with its raw
+    value and what that raised. failed: the entries of a variable that fail, in the same form.
+    """
+    found: dict[str, tuple[t.Any, Exception]] = {}
+    todo, seen = [name], {name}
+    while todo:
+        for path, (text, error) in failed(todo.pop()).items():
+            below = [one for one in sorted(references(text)) if one in raw and one not in seen and fails(one)]
+            if below:
+                seen.add(below[0])
+                todo.append(below[0])
+            elif not any(one in seen and one in raw and fails(one) for one in references(text) - {variable_of(path)}):
+                found[path] = (text, error)
+    # Of variables that refer to each other none is at the bottom.
+    return found or dict(failed(name))
 
 
 # Values ---------------------------------------------------------------------------------------------------------------
@@ -556,8 +569,23 @@ def parsed_ports(published: t.Iterable[str], variable: str) -> list[Port]:
 
 
 def failure(result: t.Mapping[str, t.Any]) -> str:
-    """First line of a failed task's message."""
-    return shown(str(result.get("msg", "")).partition("\n")[0].removeprefix("Task failed: ")).rstrip(".")
+    """Why a task failed, in a report."""
+    return shown(reason(result)).rstrip(".")
+
+
+def observation_remedy(observation: t.Mapping[str, t.Any]) -> str:
+    """What helps against the failure of an observation, which depends on who failed."""
+    message = str(observation.get("msg", ""))
+    written = "%s\n%s\n%s" % (message, observation.get("module_stderr", ""), observation.get("module_stdout", ""))
+    if message.startswith("The Docker Engine"):
+        if "timed out" in message:
+            return ENGINE_IS_BUSY
+        return "look at the log of its service: journalctl -u docker"
+    if re.search(r"\b(sudo|su|doas)\b|become", written):
+        return "give the user the right to become root there, or the password by --ask-become-pass"
+    if "No space left" in written:
+        return "free space on the host: a module needs some for its files"
+    return "Python 3 and your user's rights on it are needed"
 
 
 def observation_problems(observation: t.Any, spare: bool = False) -> list[Problem]:
@@ -566,13 +594,16 @@ def observation_problems(observation: t.Any, spare: bool = False) -> list[Proble
         return [Problem("", "was not observed", "see the error above")]
     if observation.get("unreachable"):
         text = "is unreachable: %s" % failure(observation)
+        if command := key_remedy(observation):
+            # Its fingerprint is what tells a new machine from somebody between.
+            return [Problem("", text, "when you know that it is a new machine or has new keys, `%s`" % command)]
         advice = "check ansible_host, the network and your SSH key, or take it out of the inventory"
         if spare:
             advice += "; -e stack_unreachable_hosts=leave_out goes on without it"
         return [Problem("", text, advice)]
     if observation.get("failed") or "host" not in observation:
         text = "could not be observed: %s" % failure(observation)
-        return [Problem("", text, "Python 3 and your user's rights on it are needed")]
+        return [Problem("", text, observation_remedy(observation))]
     return []
 
 
@@ -596,6 +627,8 @@ def engine_problems(engine: t.Mapping[str, t.Any]) -> list[Problem]:
     if "Permission denied" in str(engine.get("error", "")):
         remedy = "add the user to the group docker, log in again, or connect as root"
         return [Problem("Docker Engine", "its socket refuses this user", remedy)]
+    if "timed out" in str(engine.get("error", "")):
+        return [Problem("Docker Engine", "does not answer", ENGINE_IS_BUSY)]
     version = str(engine.get("api_version", "")) if engine.get("running") else ""
     if re.fullmatch(r"\d+\.\d+", version) and tuple(map(int, version.split("."))) < MINIMUM_API_VERSION:
         value = "API %s (%s)" % (version, engine.get("version", ""))

@@ -124,6 +124,31 @@ class HostVariables:
                     self.scope[name] = outcome.value
         return name in self.errors
 
+    def pieces(self, name: str) -> tuple[t.Any, dict[str, tuple[t.Any, Exception]]]:
+        """
+        A variable that fails, entry by entry: its value without what cannot be evaluated, and that by its path, such as
+        backend_env.URL, each with its raw value and what that raised. In a list None stands for it.
+        """
+        failed: dict[str, tuple[t.Any, Exception]] = {}
+
+        def piece(raw: t.Any, path: str) -> t.Any:
+            if isinstance(raw, dict):
+                found = {key: piece(item, "%s.%s" % (path, key)) for key, item in raw.items()}
+                return {key: item for key, item in found.items() if item is not UNSET}
+            if isinstance(raw, list):
+                found = [piece(item, "%s[%d]" % (path, index)) for index, item in enumerate(raw)]
+                return [None if item is UNSET else item for item in found]
+            try:
+                return plain(self.template(raw))
+            # A plugin in a template may raise anything.
+            except Exception as error:
+                failed[path] = (raw, error)
+                return UNSET
+
+        value = piece(self.raw[name], name)
+        # Together they may fail where none does alone.
+        return (None if value is UNSET else value), failed or {name: (self.raw[name], self.errors[name])}
+
     def value(self, name: str) -> t.Any:
         """Value of a variable that is defined; raises what its template raised."""
         if self.fails(name):

@@ -5,7 +5,11 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import certificate_problems, covers
+from ansible_collections.broadcast.stack.plugins.filter.certificate_problems import (
+    certificate_problems,
+    covers,
+    lacks_chain,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -124,6 +128,32 @@ def test_a_chain_out_of_order_is_refused():
     leaf = certificate("app", KEY, "between", between_key)
     assert problems(leaf + between + CA) == []
     assert "out of order" in problems(leaf + CA + between)[0]
+
+
+def test_a_leaf_alone_lacks_its_chain_unless_nobody_else_has_signed_it():
+    assert lacks_chain(LEAF)
+    assert not lacks_chain(LEAF + CA)
+    assert not lacks_chain(CA)
+    assert not lacks_chain("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("leaf", "key", "what"),
+    [
+        (LEAF.strip() + CA, pem_key(KEY), "the certificate"),
+        (LEAF.strip() + " " + CA, pem_key(KEY), "the certificate"),
+        ("CERTIFICATE: " + LEAF, pem_key(KEY), "the certificate"),
+        (LEAF, pem_key(KEY).strip() + LEAF, "the private key"),
+    ],
+)
+def test_blocks_that_begin_in_the_middle_of_a_line_are_told(leaf, key, what):
+    assert problems(leaf, key) == [
+        f"{what} has a block that begins in the middle of a line; put a line break after each -----END ...-----"
+    ]
+
+
+def test_line_ends_and_comments_around_blocks_are_nobodys_business():
+    assert problems((LEAF + "\n# the authority\n" + CA).replace("\n", "\r\n"), pem_key(KEY).strip()) == []
 
 
 def test_nothing_of_the_key_is_in_the_result():

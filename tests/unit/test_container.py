@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.broadcast.stack.plugins.module_utils import container
+from ansible_collections.community.docker.plugins.module_utils._api.utils.utils import parse_env_file
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICY = {"read_only": True, "cap_drop": ["ALL"], "restart_policy": "unless-stopped", "pids_limit": 256, "init": True}
@@ -221,6 +222,7 @@ def test_a_developers_own_uid_replaces_the_images():
         ({"user": "0:0"}, "never runs as root without a reason in exceptions.user"),
         ({"name": "cafe"}, "hexadecimal"),
         ({"env": {"A": "1\n2"}}, "line break"),
+        ({"env": {"A": "1\r2"}}, "line break"),
         ({"healthcheck": None}, "healthcheck"),
     ],
 )
@@ -374,6 +376,17 @@ def test_an_unprivileged_developer_gets_what_docker_makes_of_the_image():
 
 def test_a_volume_with_access_of_its_own_does_not_take_that_of_the_image():
     assert container.arguments(VOLUMES, POLICY, "/srv/shop", "")["volumes"][0] == "shop-data:/data:nocopy"
+
+
+@pytest.mark.parametrize("value", ["a ", "a\t", "  ", "a\x85", " a ", " a", "a b", ""])
+def test_blanks_around_the_value_of_a_variable_reach_the_container(tmp_path, value):
+    spec = {**SPEC, "env": {"A": value, "B": 2}}
+    file = tmp_path / "container.env"
+    file.write_text(container.environment_file("shop-web", spec["env"], "managed"))
+    # As docker_container puts the two together.
+    given = container.arguments(spec, POLICY, "/srv/shop", "").get("env", {})
+    assert {**parse_env_file(file), **given} == {"A": value, "B": "2"}
+    assert "B" not in given
 
 
 SLOTTED = {**SETTINGS, "slot": "green", "release": 7, "phase": ""}

@@ -75,13 +75,29 @@ def test_a_fault_that_a_template_passes_on_is_the_other_variables() -> None:
     assert not preflight.passed_on("d.e", raw, {"d"})
 
 
+ERROR = ValueError("no")
+
+
+def root_causes(name: str, raw: dict, failing: str) -> list[str]:
+    def failed(name: str) -> dict:
+        entries = raw[name].items() if isinstance(raw[name], dict) else [("", raw[name])]
+        return {".".join(filter(None, [name, key])): (text, ERROR) for key, text in entries if "{{" in text}
+
+    return list(preflight.root_causes(name, raw, failing.split().__contains__, failed))
+
+
 def test_root_cause_is_the_variable_that_fails_by_itself() -> None:
     raw = {"image": "{{ catalog.web }}", "catalog": "{{ lookup('x', context) }}", "context": "/srv"}
-    assert preflight.root_cause("image", raw, lambda name: name != "context") == "catalog"
+    assert root_causes("image", raw, "image catalog") == ["catalog"]
+
+
+def test_root_causes_are_the_entries_that_fail_by_themselves_and_what_others_refer_to() -> None:
+    raw = {"env": {"A": "{{ d.nope }}", "B": "plain", "C": "{{ e }}", "D": "{{ e }}"}, "d": {}, "e": "{{ d.none }}"}
+    assert root_causes("env", raw, "env e") == ["env.A", "e"]
 
 
 def test_root_cause_ends_on_a_cycle() -> None:
-    assert preflight.root_cause("a", {"a": "{{ b }}", "b": "{{ a }}"}, lambda name: True) in "ab"
+    assert root_causes("a", {"a": "{{ b }}", "b": "{{ a }}"}, "a b") == ["a"]
 
 
 def test_closure_includes_what_is_undefined() -> None:
@@ -814,6 +830,8 @@ def test_engines_that_are_too_old_or_locked() -> None:
         preflight.engine_problems({"running": False, "error": "[Errno 13] Permission denied"})
     )
     assert preflight.engine_problems({"running": True, "api_version": "1.41"}) == []
+    hangs = {"running": False, "error": "unix:///var/run/docker.sock: timed out"}
+    assert "Docker Engine: does not answer; it is busy or hangs: run again" in lines(preflight.engine_problems(hangs))
     assert preflight.engine_problems({"installed": False, "running": False, "error": "No such file"}) == []
 
 
@@ -846,6 +864,64 @@ def test_hosts_that_could_not_be_observed() -> None:
     assert "was not observed" in lines(preflight.observation_problems(None))
     assert "leave_out" not in lines(preflight.observation_problems(unreachable))
     assert "-e stack_unreachable_hosts=leave_out" in lines(preflight.observation_problems(unreachable, spare=True))
+
+
+CHANGED_KEY = """Task failed: Failed to connect to the host via ssh: @@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+Offending ED25519 key in /root/.ssh/known_hosts:3
+  remove with:
+  ssh-keygen -f "/root/.ssh/known_hosts" -R "192.0.2.7"
+Host key for 192.0.2.7 has changed and you have requested strict checking.
+Host key verification failed."""
+SUDO = (
+    "Task failed: Premature end of stream waiting for become success.\n>>> Standard Error\nsudo: a password is required"
+)
+NO_JSON = "Module result deserialization failed: No start of json char found"
+FULL = "Traceback (most recent call last):\nOSError: [Errno 28] No space left on device\n"
+TIMEOUT = "The Docker Engine refused to be observed: timed out"
+
+
+@pytest.mark.parametrize(
+    ("result", "text", "remedy"),
+    [
+        (
+            {"unreachable": True, "msg": CHANGED_KEY},
+            "is unreachable: REMOTE HOST IDENTIFICATION HAS CHANGED",
+            '`ssh-keygen -f "/root/.ssh/known_hosts" -R "192.0.2.7"`',
+        ),
+        (
+            {
+                "unreachable": True,
+                "msg": "ssh: REMOTE HOST IDENTIFICATION HAS CHANGED!\nHost key for h has changed and",
+            },
+            "is unreachable: REMOTE HOST IDENTIFICATION HAS CHANGED",
+            "`ssh-keygen -R h`",
+        ),
+        (
+            {"failed": True, "msg": SUDO},
+            "Premature end of stream waiting for become success: sudo: a password is required",
+            "--ask-become-pass",
+        ),
+        (
+            {"failed": True, "msg": NO_JSON, "module_stderr": FULL, "module_stdout": ""},
+            "No start of json char found: OSError: [Errno 28] No space left on device",
+            "free space on the host",
+        ),
+        (
+            {"failed": True, "msg": NO_JSON, "module_stderr": "", "module_stdout": "/usr/bin/python3: not found\n"},
+            "No start of json char found: /usr/bin/python3: not found",
+            "Python 3 and your user's rights",
+        ),
+        ({"failed": True, "msg": TIMEOUT}, "observed: timed out", "it is busy or hangs: run again"),
+    ],
+)
+def test_why_a_host_could_not_be_observed_is_told_with_its_own_remedy(result: dict, text: str, remedy: str) -> None:
+    (line,) = [problem.line() for problem in preflight.observation_problems(result, spare=True)]
+    assert text in line
+    assert remedy in line
+    others = {"--ask-become-pass", "Python 3 and", "free space", "busy or hangs", "ssh-keygen"}
+    assert [other for other in others if other in line and other not in remedy] == [] or "ssh-keygen" in remedy
 
 
 # The documentation of the shared variables

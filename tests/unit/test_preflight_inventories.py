@@ -74,10 +74,11 @@ class Run:
         return [line[2:] for line in text.splitlines() if line.startswith("- ")]
 
 
-def certificate(names: list[str], key: ec.EllipticCurvePrivateKey) -> str:
+def certificate(names: list[str], key: ec.EllipticCurvePrivateKey, issuer: str = "") -> str:
     now = datetime.datetime.now(datetime.UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+    signer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer or names[0])])
+    builder = x509.CertificateBuilder(signer, subject, key.public_key(), x509.random_serial_number())
     builder = builder.not_valid_before(now - datetime.timedelta(days=1)).not_valid_after(
         now + datetime.timedelta(days=90)
     )
@@ -369,6 +370,24 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
                     },
                     "backend_beat_healthcheck": {"retries": 3},
                     "postgres_settings": {"fsync": "off"},
+                    "backend_tmpfs": ["/var/cache/shop:size=300m"],
+                    "backend_worker_pools": {"mail": {"queues": ["mail"], "memory": "256m"}, "slow": {}},
+                },
+            ),
+            ["-vvv"],
+        ),
+        # Entries that cannot be evaluated, beside others.
+        "entries": (
+            write(
+                "entries",
+                {
+                    "backend_env": {"HOST": "{{ stack_database.hots }}", "API_TOKEN": IN_ENVIRONMENT},
+                    "backend_secrets": {
+                        "mail_password": "{{ stack_database['pasword'] }}",
+                        "api_key": APPLICATION,
+                        "other": "{{ nowhere.at_all }}",
+                    },
+                    "backend_files": {"/etc/shop.ini": "{{ 'x' | no_such_filter }} %s" % APPLICATION},
                 },
             ),
             ["-vvv"],
@@ -380,7 +399,10 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
                 {
                     "backend_processes": {
                         "mail": {"command": ["true"], "published_ports": ["127.0.0.1:%d:25" % free_port()]}
-                    }
+                    },
+                    "nginx_tls_certificate_source": "files",
+                    "nginx_tls_certificate": certificate(["shop.example.org"], key, issuer="Authority"),
+                    "nginx_tls_certificate_key": pem(key),
                 },
             ),
             [],
@@ -509,6 +531,19 @@ MISTAKES = [
     ("roles", r"celery_worker_periodic_commands.Tidy .*: the name may hold lower-case letters, digits and dashes"),
     ("instances", r"backend_beat_healthcheck .*: test is missing; write for example {test: "),
     ("instances", r"postgres_settings.fsync = off .*: loses the database at a crash; take it out, or give the reason"),
+    (
+        "instances",
+        r"backend_tmpfs .*: may hold 300 MiB, which is all of celery_worker_beat_memory \(256m\) or more, so",
+    ),
+    ("instances", r"backend_tmpfs .*: may hold 300 MiB, which is all of backend_worker_pools.mail.memory \(256m\) or"),
+    ("entries", r"backend_env.HOST \(.*\): refers to stack_database.hots, which does not exist; did you mean host\?"),
+    ("entries", r"backend_env.API_TOKEN \(.*\): is a secret in the environment; move it to backend_secret_env"),
+    (
+        "entries",
+        r"backend_secrets.mail_password \(.*\): refers to stack_database.pasword, which does not exist; did you mean p",
+    ),
+    ("entries", r"backend_secrets.other \(.*\): refers to nowhere, which is not defined; define it"),
+    ("entries", r"backend_files./etc/shop.ini \(.*\): cannot be evaluated: .*no_such_filter"),
     ("instances", r"redis_instances.broker .*: maxmemory plenty is not a size; write for example 256mb"),
 ]
 
@@ -522,7 +557,7 @@ def test_mistake_is_one_line_of_the_report(runs: dict[str, Future[Run]], invento
 
 @pytest.mark.parametrize(
     "inventory",
-    ["names", "application", "hosts", "context", "tree", "project", "packages", "runtime", "roles", "instances"],
+    sorted({inventory for inventory, _line in MISTAKES}),
 )
 def test_nothing_but_the_mistakes_is_reported(runs: dict[str, Future[Run]], inventory: str) -> None:
     run = runs[inventory].result()
@@ -539,7 +574,12 @@ def test_a_good_inventory_passes_in_one_short_line(runs: dict[str, Future[Run]],
     assert "Preflight found no problem on 1 host." in run.output
 
 
+def test_a_certificate_without_its_chain_is_told(runs: dict[str, Future[Run]]) -> None:
+    output = runs["published"].result().output
+    assert re.search(r"nginx_tls_certificate \(.*\): has no chain, .*; append the certificates of its issuers", output)
+
+
 def test_no_secret_is_printed_at_any_verbosity(runs: dict[str, Future[Run]]) -> None:
-    output = "".join(runs[name].result().output for name in ("names", "packages", "roles", "instances"))
+    output = "".join(runs[name].result().output for name in ("names", "packages", "roles", "instances", "entries"))
     for secret in (*SECRETS.values(), NOT_ASCII, DUPLICATE, SHORT, IN_ENVIRONMENT, APPLICATION):
         assert secret not in output

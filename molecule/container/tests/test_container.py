@@ -20,6 +20,7 @@ def test_the_container_runs_healthy_with_its_env_file_configuration_and_secret(h
     container = inspect()
     assert container["State"]["Health"]["Status"] == "healthy"
     assert "GREETING=hello" in container["Config"]["Env"]
+    assert "PADDED= blanks around  " in container["Config"]["Env"]
     assert host.check_output(f"docker exec {NAME} cat /run/config/probe.conf") == "first"
     assert host.check_output(f"docker exec {NAME} cat /run/secrets/key") == SECRET
 
