@@ -20,6 +20,10 @@ def open_ports(address: str, ports: list[int], seconds: float) -> list[int]:
             client = socket.socket()
             client.setblocking(False)
             error = client.connect_ex((address, port))
+            # A container of an internal network has no route.
+            if error in (errno.ENETUNREACH, errno.EHOSTUNREACH):
+                client.close()
+                continue
             if error not in (0, errno.EINPROGRESS):
                 raise OSError(error, f"{address}:{port} cannot be asked")
             selector.register(client, selectors.EVENT_WRITE, port)

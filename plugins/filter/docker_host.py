@@ -88,10 +88,12 @@ def problems(options: dict, observation: dict, manage: bool, wanted: dict) -> li
 
 def firewall_rules(wanted: dict, stack: str, networks: list[dict], observation: dict) -> str:
     """docker_host_firewall as text for nft; networks: items of docker_host_networks."""
-    present = [observation["networks"].get(network["name"]) or {} for network in networks]
+    ids = {network["subnet"]: observation["networks"].get(network["name"], {}).get("id") for network in networks}
+    bridges = {subnet: firewall.bridge(identifier) for subnet, identifier in ids.items() if identifier}
     own, servers = observation["host"].get("addresses") or [], observation["host"].get("nameservers") or []
     seen = {
-        "bridges": [firewall.bridge(network["id"]) for network in present if network.get("id")],
+        "bridges": list(bridges.values()),
+        "inward": [name for subnet, name in bridges.items() if subnet in wanted.get("inward", [])],
         "nameservers": sorted({*own} & {*servers, *engine_options.nameservers(observation)}),
     }
     return firewall.rules(stack, wanted, [network["subnet"] for network in networks], MANAGED, seen)

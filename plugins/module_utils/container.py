@@ -14,7 +14,7 @@ import shlex
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.text.formatters import human_to_bytes
-from ansible_collections.broadcast.stack.plugins.module_utils import image_references, stand_in
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall, image_references, stand_in
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LABEL_PREFIX = "broadcast.stack."
@@ -22,6 +22,8 @@ ENV_FILE = "env/container.env"
 # The roles' checks are half a minute apart, for each starts a process and a small host runs ten containers and more. A
 # starting container is asked every second, where the Engine can; where it cannot, more often than that at all times.
 START_INTERVAL_API = (1, 44)
+# An Engine before that takes one hardware address, for the first network.
+HARDWARE_ADDRESS_API = (1, 44)
 START_INTERVAL = "1s"
 INTERVAL = "30s"
 INTERVAL_WITHOUT_START_INTERVAL = "10s"
@@ -366,11 +368,26 @@ def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
         result.pop("cpus", None)
     if kept := trailing_blanks(spec.get("env") or {}):
         result["env"] = kept
+    if result.get("networks"):
+        result["networks"] = with_hardware_addresses(spec["name"], result["networks"])
     if result.get("tmpfs"):
         result["tmpfs"] = with_sizes(result["tmpfs"], result["memory"])
     # Without a swap limit of its own a container may swap twice its memory.
     result.setdefault("memory_swap", result["memory"])
     return result
+
+
+def with_hardware_addresses(name: str, networks: list[dict]) -> list[dict]:
+    """Networks with the address by which the packet filter knows a container that has no way out."""
+    found = []
+    for index, network in enumerate(networks):
+        network = dict(network)
+        if network.pop("inward", False):
+            if index:
+                raise SpecificationError("%s: only the first of its networks can be inward" % name)
+            network["mac_address"] = firewall.inward_address(name)
+        found.append(network)
+    return found
 
 
 def environment_changes(before: str, after: str) -> str:
@@ -543,11 +560,24 @@ def with_start_interval(options: dict, api_version: str) -> dict:
     check = options["healthcheck"]
     if "start_period" not in check:
         return options
-    if tuple(int(part) for part in api_version.split(".")) >= START_INTERVAL_API:
+    if parsed_version(api_version) >= START_INTERVAL_API:
         return {**options, "healthcheck": {**check, "start_interval": START_INTERVAL}}
     if check.get("interval") == INTERVAL:
         return {**options, "healthcheck": {**check, "interval": INTERVAL_WITHOUT_START_INTERVAL}}
     return options
+
+
+def for_engine(options: dict, api_version: str) -> dict:
+    """Options as an Engine takes them that knows this version of its interface; as above, no reason to replace."""
+    networks = options.get("networks") or []
+    if not any("mac_address" in network for network in networks) or parsed_version(api_version) >= HARDWARE_ADDRESS_API:
+        return options
+    first = dict(networks[0])
+    return {**options, "mac_address": first.pop("mac_address"), "networks": [first, *networks[1:]]}
+
+
+def parsed_version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
 
 
 def selected(specs, settings):
@@ -614,7 +644,7 @@ def plan(specs, observation, policy, settings):
         # Also without slots: when it moves to another host it is stopped here before it starts there.
         if spec.get("exclusive"):
             labels[LABEL_PREFIX + "exclusive"] = "1"
-        stop_timeout = options.get("stop_timeout", 10)
+        stop_timeout, api = options.get("stop_timeout", 10), observation["engine"].get("api_version", "0")
         result.append(
             {
                 **found,
@@ -623,7 +653,7 @@ def plan(specs, observation, policy, settings):
                 "stand_in": spec.get("stand_in") is not None and recreate and serves(container),
                 "healthy_wait_timeout": spec.get("healthy_wait_timeout", 120),
                 "arguments": {
-                    **with_start_interval(options, observation["engine"].get("api_version", "0")),
+                    **for_engine(with_start_interval(options, api), api),
                     "labels": labels,
                     "env_file": os.path.join(root, spec["name"], "env", "container.env"),
                     "state": "started",
@@ -797,7 +827,10 @@ def one_run(spec, observation, policy, settings, timeout):
             "name": spec["name"],
             "rendered": rendered([spec], settings, observation["host"]["uid"]),
             "volumes": missing_volumes([spec], observation, settings),
-            "arguments": {**oneshot(spec, policy, settings), "timeout": timeout},
+            "arguments": {
+                **for_engine(oneshot(spec, policy, settings), observation["engine"].get("api_version", "0")),
+                "timeout": timeout,
+            },
         }
     ]
 

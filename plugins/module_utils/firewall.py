@@ -15,6 +15,9 @@ METADATA = ["169.254.0.0/16", "100.100.100.200", "192.0.0.192", "168.63.129.16"]
 # Of Amazon and Google.
 METADATA_6 = ["fe80::/10", "fd00:ec2::/32", "fd20:ce::/32"]
 REFUSE = "reject with icmpx admin-prohibited"
+# First half of the hardware addresses of containers that share a network with others but not its way out. Only root of
+# the host, or CAP_NET_ADMIN, can change them. The Engine gives none of these itself: its own begin with 02.
+INWARD = "0a:b5:7a"
 
 
 def table_name(stack: str) -> str:
@@ -44,6 +47,16 @@ def live(stack: str) -> str:
     return digest(done.stdout) if done.returncode == 0 else ""
 
 
+def inward_address(name: str) -> str:
+    """Hardware address of the container with this name, by which the filter knows that it has no way out."""
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return ":".join([INWARD, digest[:2], digest[2:4], digest[4:6]])
+
+
+def is_inward(address: str) -> bool:
+    return address.lower().startswith(INWARD + ":")
+
+
 def elements(items: list) -> str:
     return "{ %s }" % ", ".join(map(str, items))
 
@@ -56,8 +69,9 @@ def bridge(identifier: str) -> str:
 def rules(stack: str, wanted: dict, subnets: list[str], managed: str, seen: dict | None = None) -> str:
     """Text for nft that replaces the table in one step; empty when nothing is wanted, or nothing is there.
 
-    wanted: docker_host_firewall. subnets: of the stack's containers on this host. seen: {bridges, nameservers}, the
-    interfaces of their networks, and those of the host's own addresses that are its name servers.
+    wanted: docker_host_firewall. subnets: of the stack's containers on this host. seen: {bridges, inward, nameservers},
+    the interfaces of their networks, of those without a way out, and those of the host's own addresses that are its
+    name servers.
     """
     if not wanted or not subnets:
         return ""
@@ -137,17 +151,31 @@ def ways_out(wanted: dict, subnets: list[str], seen: dict) -> list[str]:
         match = "iifname %s ip6 daddr %s" % (elements(quoted(seen["bridges"])), elements(METADATA_6))
         lines.append("%s meta l4proto { tcp, udp } th dport != 53 %s" % (match, REFUSE))
         lines.append("%s meta l4proto != { tcp, udp } %s" % (match, REFUSE))
+    return [*lines, *inward_only(wanted, subnets, seen)]
+
+
+def inward_only(wanted: dict, subnets: list[str], seen: dict) -> list[str]:
+    """Containers that have no way out: those of some networks, and in the others those with such a hardware address."""
+    inside, names = elements(subnets), elements(quoted(seen.get("bridges") or []))
+    marked = "ether saddr & ff:ff:ff:00:00:00 == %s:00:00:00" % INWARD
+    sources = ["ip saddr %s %s" % (inside, marked)]
+    sources_6 = ["iifname %s %s" % (names, marked)]
     if wanted.get("inward"):
-        inward = elements(wanted["inward"])
-        lines += ["", "# They answer, and open connections inside the stack only."]
-        if wanted.get("peers") and wanted.get("peer_ports"):
-            peers = elements(wanted["peers"]), elements(wanted["peer_ports"])
-            lines.append("ip saddr %s ip daddr %s tcp dport %s accept" % (inward, *peers))
+        sources.append("ip saddr %s" % elements(wanted["inward"]))
+    if seen.get("inward"):
+        sources_6.append("iifname %s" % elements(quoted(seen["inward"])))
+    lines = ["", "# They answer, and open connections inside the stack only."]
+    if wanted.get("peers") and wanted.get("peer_ports"):
+        peers = elements(wanted["peers"]), elements(wanted["peer_ports"])
+        lines += ["%s ip daddr %s tcp dport %s accept" % (source, *peers) for source in sources]
+    outward = ["%s ip daddr != %s" % (source, inside) for source in sources]
+    if seen.get("bridges"):
+        outward += ["meta nfproto ipv6 %s oifname != %s" % (source, names) for source in sources_6]
+    for match in outward:
         # An open connection is new to a kernel that has forgotten it, as it does when a copy of the edge ends; only its
         # first packet opens one.
-        outward = "ip saddr %s ip daddr != %s" % (inward, inside)
-        lines.append("%s tcp flags & (syn | ack) == syn ct state new %s" % (outward, REFUSE))
-        lines.append("%s meta l4proto != tcp ct state new %s" % (outward, REFUSE))
+        lines.append("%s tcp flags & (syn | ack) == syn ct state new %s" % (match, REFUSE))
+        lines.append("%s meta l4proto != tcp ct state new %s" % (match, REFUSE))
     return lines
 
 

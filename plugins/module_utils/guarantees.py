@@ -148,7 +148,10 @@ def daemon_relaxed(name: str, value: t.Any) -> t.Iterator[Relaxed]:
 def filter_relaxed(name: str, value: t.Any, development: bool) -> t.Iterator[Relaxed]:
     """No packet filter, but on a developer's machine, which is left alone."""
     if not mapped(value) and not development:
-        text = "lets the host's network reach web past the edge, and containers the host and a cloud's metadata service"
+        text = (
+            "lets the host's network reach web past the edge, containers the host and a cloud's metadata service, and "
+            "nginx and others any network"
+        )
         yield Relaxed(name, text, "take it out", value)
 
 

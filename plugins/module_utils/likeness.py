@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall
+
 # What a container's process gets and is limited by; not how it is published, restarted or watched.
 KEPT = (
     "Binds",
@@ -29,13 +31,18 @@ KEPT = (
 )
 
 
-def like(detail, labels, config=None, host_config=None):
+def like(detail, name, labels, config=None, host_config=None):
     """Content of the Engine's request, and the networks to join beside the first; fixed addresses are not taken over.
 
-    detail: the Engine's answer about the other container. config, host_config: what is added or differs.
+    detail: the Engine's answer about the other container. name: of the new one. config, host_config: what is added or
+    differs.
     """
     own, host = detail["Config"], detail["HostConfig"]
-    networks = sorted(detail["NetworkSettings"].get("Networks") or {})
+    joined = detail["NetworkSettings"].get("Networks") or {}
+    # Who has no way out gets a copy without one, see the key inward of a specification.
+    inward = [network for network, value in joined.items() if firewall.is_inward(value.get("MacAddress") or "")]
+    networks = inward + sorted(set(joined) - set(inward))
+    address = firewall.inward_address(name)
     content = {
         # The id, not the name: a name may stand for another image by now.
         "Image": detail["Image"],
@@ -45,6 +52,9 @@ def like(detail, labels, config=None, host_config=None):
         "User": own.get("User", ""),
         "WorkingDir": own.get("WorkingDir", ""),
         "Labels": labels,
+        # An Engine reads the first of these, or the second before its API 1.44.
+        **({"NetworkingConfig": {"EndpointsConfig": {networks[0]: {"MacAddress": address}}}} if inward else {}),
+        **({"MacAddress": address} if inward else {}),
         **(config or {}),
         "HostConfig": {
             **{key: host[key] for key in KEPT if host.get(key) is not None},

@@ -86,12 +86,13 @@ def end(_signal, _frame):
     raise Ended
 
 
-def wanted(detail, command, labels):
+def wanted(detail, name, command, labels):
     """What the Engine is asked to create, and the networks to join beside the first: a pure function."""
     own = detail["Config"].get("Cmd") or []
     wrapper = SECRET_ENV_COMMAND if own[:4] == SECRET_ENV_COMMAND else []
     return likeness.like(
         detail,
+        name,
         labels,
         {"Cmd": wrapper + command, "Healthcheck": {"Test": ["NONE"]}},
         {"LogConfig": {"Type": "json-file", "Config": {}}},
@@ -101,8 +102,8 @@ def wanted(detail, command, labels):
 def run(engine, like, command, stack, timeout):
     """Exit code, output and errors of the command."""
     labels = {"broadcast.stack.name": stack, "broadcast.stack.role": "command-run"}
-    content, networks = wanted(engine.get("/containers/%s/json" % like), command, labels)
     name = "%s-command-run-%s" % (stack, os.urandom(4).hex())
+    content, networks = wanted(engine.get("/containers/%s/json" % like), name, command, labels)
     created = engine.post("/containers/create", content, name=name)["Id"]
     try:
         for network in networks:

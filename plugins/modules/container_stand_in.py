@@ -101,6 +101,7 @@ def wanted(detail):
     keys = ["%d/%s" % port for port in ports]
     return likeness.like(
         detail,
+        stand_in.container_name(name),
         {
             LABEL_PREFIX + "name": labels.get(LABEL_PREFIX + "name", ""),
             LABEL_PREFIX + "role": labels.get(LABEL_PREFIX + "role", ""),

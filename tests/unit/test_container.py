@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.broadcast.stack.plugins.module_utils import container
+from ansible_collections.broadcast.stack.plugins.module_utils import container, firewall
 from ansible_collections.community.docker.plugins.module_utils._api.utils.utils import parse_env_file
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,6 +190,45 @@ def test_a_starting_container_is_asked_often(api, interval, expected):
     assert (check["interval"], check.get("start_interval")) == expected
     # Another Engine is no reason to replace a container.
     assert plan({**host(spec), "engine": {"api_version": api}}, spec) == []
+
+
+INWARD = [{"name": "shop-app", "inward": True}, {"name": "shop-edge"}]
+
+
+@pytest.mark.parametrize(
+    ("api", "expected", "networks"),
+    [
+        ("1.41", {"mac_address": firewall.inward_address("shop-web")}, [{}, {}]),
+        ("1.44", {}, [{"mac_address": firewall.inward_address("shop-web")}, {}]),
+    ],
+)
+def test_who_has_no_way_out_is_known_by_a_hardware_address(api, expected, networks):
+    spec = {**SPEC, "networks": INWARD}
+    engine = {"api_version": api}
+    (step,) = plan({**host(), "containers": {}, "engine": engine}, spec)
+    found = step["arguments"]
+    assert {key: found[key] for key in found if key == "mac_address"} == expected
+    assert found["networks"] == [{"name": one["name"], **rest} for one, rest in zip(INWARD, networks, strict=True)]
+    (once,) = container.one_run(spec, {**host(), "engine": engine}, POLICY, SETTINGS, 60)
+    assert once["arguments"]["networks"] == found["networks"]
+    # Another Engine is no reason to replace a container; that it gets or loses its way out is.
+    there = {**host(spec, networks={"shop-app": "10.0.0.3", "shop-edge": "10.0.0.2"}), "engine": engine}
+    assert plan(there, spec) == []
+    (change,) = plan(there, {**spec, "networks": [{"name": one["name"]} for one in INWARD]})
+    assert change["arguments"]["recreate"]
+
+
+def test_only_the_first_network_can_be_inward():
+    with pytest.raises(container.SpecificationError, match="shop-web: only the first of its networks"):
+        plan({**host(), "containers": {}}, {**SPEC, "networks": INWARD[::-1]})
+
+
+def test_hardware_addresses_without_a_way_out_are_told_from_others():
+    addresses = {firewall.inward_address(name) for name in ("shop-nginx", "shop-nginx-stand-in", "shop-beat")}
+    assert len(addresses) == 3
+    assert all(firewall.is_inward(address) for address in addresses)
+    # Those that Engines give.
+    assert not any(firewall.is_inward(address) for address in ("02:42:ac:11:00:02", ""))
 
 
 def test_directories_are_rendered_for_the_containers_that_are_run():

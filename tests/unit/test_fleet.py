@@ -145,6 +145,14 @@ def test_a_single_host_has_the_same_filter():
     assert "%s meta l4proto != tcp ct state new %s" % (outward, refuse) in found["forward"]
     assert any("169.254.0.0/16" in line and line.endswith("dport != 53 " + refuse) for line in found["forward"])
     assert any("fd00:ec2::/32" in line and line.startswith('iifname { "br-0123456789ab"') for line in found["forward"])
+    marked = "ether saddr & ff:ff:ff:00:00:00 == 0a:b5:7a:00:00:00"
+    match = "ip saddr %s %s ip daddr != %s meta l4proto != tcp ct state new %s"
+    assert match % (inside, marked, inside, refuse) in found["forward"]
+    bridges = '{ "br-0123456789ab", "br-fedcba987654" }'
+    sources = ["iifname %s %s" % (bridges, marked), 'iifname { "br-0123456789ab" }']
+    for source in sources:
+        match = "meta nfproto ipv6 %s oifname != %s meta l4proto != tcp ct state new %s"
+        assert match % (source, bridges, refuse) in found["forward"]
     assert found["input"] == [
         # The host's own name servers, one of them told to Docker.
         "ip saddr %s ip daddr { 10.0.0.2, 172.17.0.1 } meta l4proto { tcp, udp } th dport 53 accept" % inside,
@@ -158,14 +166,16 @@ def test_what_the_inventory_asks_for_comes_first():
     for found in chains({"inward": [], "allow": allow}).values():
         assert found[0] == "ip saddr { 10.213.7.0/26, 10.213.7.64/26 } ip daddr 10.0.0.2 tcp dport { 25 } accept"
         assert found[1] == 'iifname { "br-0123456789ab", "br-fedcba987654" } ip6 daddr fd00:ec2::254 accept'
-    assert not any("ip daddr !=" in line for line in chains({"inward": [], "allow": allow})["forward"])
 
 
 def test_in_a_fleet_containers_without_a_way_out_reach_the_other_hosts_services():
     wanted = {**fleet.firewall("w1", GROUPS, ADDRESSES, PORTS), "inward": ["10.213.7.0/26"], "allow": []}
     found = chains(wanted)
-    way = [index for index, line in enumerate(found["forward"]) if line.startswith("ip saddr { 10.213.7.0/26 }")]
-    assert [found["forward"][index].rsplit(" ", 1)[1] for index in way] == ["accept"] + ["admin-prohibited"] * 2
+    marked = "ip saddr { 10.213.7.0/26, 10.213.7.64/26 } ether saddr &"
+    for source in ("ip saddr { 10.213.7.0/26 } ip daddr", marked):
+        way = [line for line in found["forward"] if line.startswith(source)]
+        assert [line.rsplit(" ", 1)[1] for line in way] == ["accept"] + ["admin-prohibited"] * 2
+        assert " ip daddr { 10.0.0.1, 10.0.0.3, 10.0.0.4 } tcp dport { 5432, 6379, 6380, 8100, 8101 }" in way[0]
     # An Engine with a userland proxy answers these on the host itself.
     assert found["input"][0].endswith("ip daddr 10.0.0.2 tcp dport { 8100, 8101 } accept")
 

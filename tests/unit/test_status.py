@@ -9,7 +9,7 @@ import subprocess
 import pytest
 import yaml
 from ansible_collections.broadcast.stack.plugins.module_utils import container as specifications
-from ansible_collections.broadcast.stack.plugins.module_utils import status
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall, status
 from ansible_collections.broadcast.stack.plugins.modules import container_beside, stack_info, stack_logs
 
 NOW = status.epoch("2026-11-24 12:00:00")
@@ -253,11 +253,28 @@ def test_a_command_runs_in_a_container_without_addresses_ports_and_health_check(
         "HostConfig": {"Binds": ["/x:/y"], "PortBindings": {"8000/tcp": []}, "RestartPolicy": {"Name": "always"}},
         "NetworkSettings": {"Networks": {"shop-edge": {"IPAddress": "10.0.0.2"}, "shop-data": {}}},
     }
-    content, networks = container_beside.wanted(detail, ["true"], {})
+    content, networks = container_beside.wanted(detail, "shop-command-run-1", ["true"], {})
     assert content["Cmd"] == [*specifications.SECRET_ENV_COMMAND, "true"]
     assert content["Healthcheck"] == {"Test": ["NONE"]}
     assert set(content["HostConfig"]) == {"Binds", "NetworkMode", "LogConfig"}
     assert (content["HostConfig"]["NetworkMode"], networks) == ("shop-data", ["shop-edge"])
+    assert "MacAddress" not in content
+
+
+def test_a_command_beside_a_container_without_a_way_out_has_none_either():
+    address = firewall.inward_address("shop-beat")
+    detail = {
+        "Image": "sha256:1",
+        "Config": {},
+        "HostConfig": {},
+        "NetworkSettings": {"Networks": {"shop-app": {}, "shop-z": {"MacAddress": address.upper()}}},
+    }
+    content, networks = container_beside.wanted(detail, "shop-command-run-1", ["true"], {})
+    assert (content["HostConfig"]["NetworkMode"], networks) == ("shop-z", ["shop-app"])
+    assert firewall.is_inward(content["MacAddress"])
+    # Two of one address in a network would lose each other's packets.
+    assert content["MacAddress"] != address
+    assert content["NetworkingConfig"]["EndpointsConfig"] == {"shop-z": {"MacAddress": content["MacAddress"]}}
 
 
 def test_only_public_certificates_leave_the_host(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 
+import pytest
 from fleet import DOMAIN, FULL, SCENARIO, STACK, needs_full
 
 PROGRAM = (SCENARIO / "scan.py").read_text()
@@ -78,6 +79,65 @@ def test_a_scan_from_a_foreign_container_finds_the_edges(fleet, record):
         image = fleet.on(source, f"docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' {STACK}/django").split()[0]
         found = scan(fleet, source, f"docker run --rm -i --user 65534 --entrypoint python {image}")
         check(fleet, record, f"foreign container on {source}", found)
+
+
+METADATA = "169.254.169.254"
+
+
+@pytest.fixture
+def metadata(fleet):
+    """The host outside has the address of a metadata service; its sshd answers there and at its own address."""
+    (outside,) = set(fleet.group("nested")) - set(fleet.hosts)
+    fleet.on(outside, f"ip address replace {METADATA}/32 dev lo")
+    for host in fleet.hosts:
+        fleet.on(host, f"ip route replace {METADATA} via {fleet.address(outside)}")
+    yield fleet.address(outside)
+    for host in fleet.hosts:
+        fleet.on(host, f"ip route del {METADATA}")
+    fleet.on(outside, f"ip address del {METADATA}/32 dev lo")
+
+
+def reached(fleet, host: str, container: str, ports: str, addresses: list[str]) -> dict[str, list[int]]:
+    pid = fleet.on(host, "docker inspect --format '{{.State.Pid}}' %s", container)
+    return probe(host, f"nsenter --target {pid} --net python3", ports, 2.5, addresses)
+
+
+def test_web_and_workers_alone_have_a_way_out_and_none_reaches_its_host(fleet, metadata, record):
+    addresses = {host: fleet.address(host) for host in fleet.hosts}
+    kinds = set()
+    for host in fleet.hosts:
+        for container in fleet.containers(host):
+            kind = container.removeprefix(f"{STACK}-").split("-")[0]
+            found = reached(fleet, host, container, "22", [METADATA, metadata, *addresses.values()])
+            way_out = [22] if kind in ("web", "worker") else []
+            others = {address: way_out for name, address in addresses.items() if name != host}
+            assert found == {METADATA: [], metadata: way_out, addresses[host]: [], **others}, (host, container)
+            kinds.add(kind)
+    record(kinds=sorted(kinds))
+    assert {"web", "worker", "beat", "nginx", "gateway", "postgres", "redis", "backups"} <= kinds
+
+
+def test_who_has_no_way_out_reaches_what_it_needs_of_other_hosts_and_its_own(fleet):
+    webs = [fleet.address(host) for host in fleet.group("web")]
+    for host in fleet.group("edge"):
+        found = reached(fleet, host, f"{STACK}-nginx", "8100-8102", webs)
+        assert found == {address: [8100, 8101, 8102] for address in webs}, host
+    (host,) = [host for host in fleet.group("worker") if any("-beat-" in name for name in fleet.containers(host))]
+    beat = next(name for name in fleet.containers(host) if "-beat-" in name)
+    data = [fleet.address(fleet.group(group)[0]) for group in ("postgres", "redis")]
+    found = reached(fleet, host, beat, "5432,6379,6380", data)
+    assert all(ports == [5432, 6379, 6380] for ports in found.values()), found
+
+
+def test_without_the_filter_an_edge_has_a_way_out(fleet, metadata):
+    """What is refused above would answer."""
+    host = fleet.group("edge")[0]
+    fleet.on(host, f"nft delete table inet broadcast_{STACK}")
+    try:
+        found = reached(fleet, host, f"{STACK}-nginx", "22", [METADATA, metadata, fleet.address(host)])
+    finally:
+        fleet.on(host, f"nft --file /etc/broadcast.stack/{STACK}.nft")
+    assert set(map(tuple, found.values())) == {(22,)}, found
 
 
 def test_plain_text_is_refused_across_hosts(fleet):

@@ -172,6 +172,58 @@ def test_the_most_verbose_output_of_check_and_diff_shows_no_secret(converge):
     assert [secret for secret in [*SECRETS, "canary-rotated-redis-cache-77"] if secret in done.stdout] == []
 
 
+# A machine outside with an address of its own and that of a metadata service; it and the host answer at port 2222.
+OUTSIDE = """
+set -e
+ip netns add outside
+ip link add to-outside type veth peer name to-host netns outside
+ip address add 192.0.2.1/24 dev to-outside
+ip link set to-outside up
+ip -n outside address add 192.0.2.2/24 dev to-host
+ip -n outside address add 169.254.169.254/32 dev to-host
+ip -n outside link set to-host up
+ip -n outside route add default via 192.0.2.1
+ip route add 169.254.169.254 via 192.0.2.2
+mkdir -p /tmp/empty
+cd /tmp/empty
+(setsid ip netns exec outside python3 -m http.server 2222 > /dev/null 2>&1 &)
+(setsid python3 -m http.server 2222 > /dev/null 2>&1 &)
+sleep 2
+"""
+
+
+@pytest.fixture
+def outside(host) -> str:
+    host.run_expect([0], f"bash -c '{OUTSIDE}'")
+    yield "192.0.2.2"
+    host.check_output("pkill -f 'http.serve[r] 2222'; ip netns del outside")
+
+
+def test_web_and_workers_alone_have_a_way_out_and_none_reaches_the_host(host, outside):
+    addresses = [outside, "169.254.169.254", "192.0.2.1"]
+    program = (ROOT / "molecule/fleet/scan.py").read_text()
+    host.check_output(f"cat > /tmp/scan.py <<'END'\n{program}\nEND")
+
+    def reached(container: str) -> list[str]:
+        pid = host.check_output("docker inspect --format '{{.State.Pid}}' %s", container)
+        command = f"nsenter --target {pid} --net python3 /tmp/scan.py 2222 2.5 {' '.join(addresses)}"
+        return [address for address, ports in json.loads(host.check_output(command)).items() if ports]
+
+    found = {name: reached(name) for name in host.check_output("docker ps --format '{{.Names}}'").split()}
+    kinds = {name.removeprefix(f"{STACK}-").split("-")[0] for name in found}
+    assert {"web", "worker", "beat", "nginx", "postgres", "redis", "backups"} <= kinds
+    # A process beside web is the application as well.
+    way_out = ("web", "worker", "sink")
+    expected = {name: [outside] if name.removeprefix(f"{STACK}-").split("-")[0] in way_out else [] for name in found}
+    assert found == expected
+    # Without the table what is refused here would answer.
+    host.check_output(f"nft delete table inet broadcast_{STACK}")
+    try:
+        assert reached(f"{STACK}-nginx") == addresses
+    finally:
+        host.check_output(f"nft --file /etc/broadcast.stack/{STACK}.nft")
+
+
 def test_a_bad_inventory_is_refused_before_anything_changes(host, converge, containers):
     done = converge(backend_domains=[], stack_environment="production", postgres_memroy="1g")
     assert done.returncode != 0
