@@ -237,8 +237,13 @@ def test_containers_of_others_and_their_rules_are_left_alone(host, probe, reache
     gateway = host.check_output("docker inspect --format '{{.NetworkSettings.Gateway}}' legacy")
     assert not reaches("web", gateway, 2222)
     asked = host.run(f"nsenter --target {pid} --net curl -s -o /dev/null --max-time 3 http://{gateway}:2222/")
+    web = [address(host, "web", network) for network in ("edge", "app", "data")]
+    past = [
+        host.run(f"nsenter --target {pid} --net curl -s -o /dev/null --max-time 3 http://{one}:8000/").rc for one in web
+    ]
     host.check_output("docker rm --force legacy")
     assert asked.rc == 0
+    assert 0 not in past
     host.check_output("nft delete table inet broadcast_shop")
     assert converge().returncode == 0
     assert before == (
