@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import datetime
+import re
+import subprocess
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible_collections.broadcast.stack.plugins.filter.authorities import authority_problems
+from ansible_collections.broadcast.stack.plugins.lookup.certificates import read_store
 from ansible_collections.broadcast.stack.plugins.plugin_utils import authorities
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -179,3 +184,46 @@ def test_the_sentence_names_the_variable_and_the_remedy(tmp_path):
     [text] = authority_problems(fleet(), kept, dict.fromkeys(fleet(), ROOT))
     assert text.startswith(f"stack_fleet_ca_dir = {tmp_path}: there is no authority in it")
     assert "copy ca.crt and ca.key" in text
+
+
+def bash(folder: Path, script: str, **environment: str) -> str:
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    environment = {"PATH": "/usr/bin:/bin", **environment}
+    done = subprocess.run(command, cwd=folder, env=environment, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_edges_authority_is_changed_by_the_documented_commands(root: Path, told, tmp_path) -> None:
+    edge = Authority("Local authority of shop-nginx")
+    edge.write(tmp_path)
+    (block,) = re.findall(r"```bash\n(.*?mv ca\.crt.*?)```", (root / "docs/security.md").read_text(), re.DOTALL)
+    bash(tmp_path, block)
+    assert told(fleet(signed_by=edge, trusted=(), kept=()), name=edge.name) == []
+    store = read_store(tmp_path, [], 30, 400)
+    assert (store["due"], store["refused"]) == ([], [])
+    assert edge.text.strip() in store["trusted"]
+    assert store["certificate"] in store["trusted"]
+    assert store["certificate"] != edge.text.strip()
+
+
+def test_the_deploy_workflow_unpacks_what_the_documented_command_packs(root: Path, tmp_path) -> None:
+    (pack,) = re.findall(r"`(tar -C inventories/prod [^`]*)`", (root / "docs/security.md").read_text())
+    workflow = yaml.safe_load((root / ".github/workflows/deploy.yml").read_text())
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    (unpack,) = [step["run"] for step in steps if "AUTHORITIES" in step.get("env", {})]
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here / "inventories/prod/.pki/fleet", there / "inventories/prod"):
+        folder.mkdir(parents=True)
+    OLD.write(here / "inventories/prod/.pki/fleet")
+    secret = bash(here, pack)
+    bash(
+        there,
+        unpack.replace("${{ inputs.environment }}", "prod"),
+        **dict.fromkeys(("SSH_PRIVATE_KEY", "SSH_KNOWN_HOSTS", "VAULT_PASSWORD"), ""),
+        AUTHORITIES=secret,
+        HOME=str(there),
+    )
+    for name in ("ca.crt", "ca.key"):
+        paths = [folder / "inventories/prod/.pki/fleet" / name for folder in (here, there)]
+        assert paths[0].read_bytes() == paths[1].read_bytes()

@@ -144,6 +144,8 @@ def test_every_container_keeps_the_policy(environment, role):
         assert options["read_only"] is True or spec["exceptions"]["read_only"]
         assert options["cap_drop"] == ["ALL"]
         assert options["capabilities"] == [] or spec["exceptions"]["capabilities"]
+        # Those over files alone.
+        assert set(options["capabilities"]) <= {"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "MKNOD", "SETFCAP"}
         assert options["security_opts"] == ["no-new-privileges:true"]
         assert options["init"] is True or spec["exceptions"]["init"]
         assert options["memory"] == options["memory_swap"]

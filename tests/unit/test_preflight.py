@@ -1004,9 +1004,108 @@ def test_text_is_no_bool_since_templates_take_any_for_true(text: str) -> None:
         ({"backend_env": {"R": "{{ stack_redis.broker.host }}", "S": "{{ stack_redis.broker.tls }}"}}, ""),
         ({"backend_secret_env": {"R": "{{ stack_redis.broker.url }}"}}, ""),
         ({"backend_env": {"R": "redis://elsewhere.example.org/0 {{ stack_name }}"}}, ""),
+        ({"backend_env": {"R": "{{ stack_redis.broker.host }}", "S": "{{ stack_redis['broker'].get('ca') }}"}}, ""),
+        (
+            {"backend_env": {"R": "{{ stack_redis.broker.host }}", "S": "{{ stack_redis.cache.tls }}"}},
+            "stack_redis.broker",
+        ),
+        (
+            {
+                "backend_env": {"R": "{{ stack_redis.broker.host }}"},
+                "backend_files": {"a": "{{ stack_redis | to_json }}"},
+            },
+            "",
+        ),
+        ({"backend_files": {"a": "{% set r = stack_redis.broker %}{{ r.host }} {{ r.tls }}"}}, ""),
+        ({"backend_files": {"a": "{% for r in stack_redis.values() %}{{ r.host }} {{ r.tls }}{% endfor %}"}}, ""),
+        ({"backend_env": {"R": "{{ 'redis://other:6379/0' if stack_name else stack_redis.broker.url }}"}}, ""),
+        ({"backend_env": {"R": "redis{{ stack_redis.a.tls | ternary('s', '') }}://{{ stack_redis.a.host }}"}}, ""),
+        ({"backend_env": {"R": "redis://other:6379/0\n{{ stack_redis.broker.url }}"}}, ""),
+        ({"backend_env": {"DB_SSLMODE": "require"}}, "sslmode require"),
+        ({"backend_secret_env": {"D": "{{ stack_database['url'] }}?sslmode=prefer"}}, "sslmode prefer"),
+        ({"backend_secret_env": {"D": "postgresql://other.example.org/x?sslmode=require"}}, ""),
+        ({"backend_env": {"DB_SSLMODE": "verify-full", "PGSSLMODE": "{{ stack_database.sslmode }}"}}, ""),
+        # Ansible says so itself.
+        ({"backend_env": {"R": "{{ stack_redis.broker.host"}}, ""),
     ],
 )
-def test_in_a_fleet_redis_speaks_tls(raw: dict, expected: str) -> None:
+def test_in_a_fleet_redis_and_database_speak_tls(raw: dict, expected: str) -> None:
     found = lines(application.plain_redis_problems(raw))
     assert expected in found
     assert bool(found) is bool(expected)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ stack_redis['broker']['host'] }}",
+        '{{ stack_redis["broker"].host }}',
+        "{{ stack_redis.get('broker').host }}",
+        "{{ stack_redis.get('broker', {}).get('host') }}",
+        "{{ (stack_redis.broker | default({})).host }}",
+        "{{ stack_redis.broker | attr('host') }}",
+        "{{ stack_redis[\n  'broker' ] . host | upper }}",
+        "{{ (stack_redis.broker if stack_name else none).host }}",
+        "{% set r = stack_redis.broker %}{{ r.host }}",
+        "{% with r = stack_redis['broker'] %}{{ r['host'] }}{% endwith %}",
+        "{% if stack_redis.broker is defined %}{{ stack_redis.broker.host }}{% endif %}",
+        "{% for name in ['a'] %}{{ stack_redis['broker'].host }}{% endfor %}",
+        "{{ lookup('ansible.builtin.vars', 'stack_redis').broker.host }}",
+        "{{ vars['stack_redis'].broker.host }}",
+        "{{ hostvars[inventory_hostname].stack_redis.broker['host'] }}",
+        "{{ [stack_redis.broker.host, ':', stack_redis.broker.port] | join }}",
+        "{{ shop_broker.host }}",
+        "{{ shop_settings.redis['host'] }}",
+        "{{ shop_host }}",
+    ],
+)
+def test_however_it_is_written_the_host_of_redis_is_seen(template: str) -> None:
+    raw = {
+        "backend_env": {"R": template},
+        "shop_broker": "{{ stack_redis['broker'] }}",
+        "shop_settings": {"redis": {"host": "{{ shop_broker.host }}", "port": "{{ shop_broker.port }}"}},
+        "shop_host": "{{ shop_settings.redis.host }}:6379",
+        # As the wiring has it.
+        "stack_redis": "{{ redis_instances | to_json }}",
+    }
+    found = lines(application.plain_redis_problems(raw))
+    assert "backend_env.R: names the host of stack_redis.broker, and nothing its tls" in found
+    problems = lines(application.redis_reference_problems(raw, ["cache"]))
+    assert "refers to stack_redis.broker, which backend_redis_uses does not have" in problems
+    assert application.redis_reference_problems(raw, ["broker"]) == []
+    told = {**raw, "backend_secrets": {"tls": "{{ shop_broker.get('tls') }}"}}
+    assert application.plain_redis_problems(told) == []
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for r in stack_redis.values() %}{{ r.host }}{% endfor %}",
+        "{% for name, r in stack_redis.items() %}{{ name }}={{ r['host'] }}{% endfor %}",
+        "{{ stack_redis.values() | map(attribute='host') | join(',') }}",
+        "{% for name in stack_redis %}{{ name }}={{ stack_redis[name].host }}{% endfor %}",
+    ],
+)
+def test_the_host_of_a_use_that_is_not_named_is_seen(template: str) -> None:
+    found = lines(application.plain_redis_problems({"backend_env": {"R": template}}))
+    assert "names the host of stack_redis.<use>, and nothing its tls" in found
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "redis://{{ stack_redis['broker']['host'] }}:6379/0",
+        "redis://:{{ secret_x | urlencode }}@{{ stack_redis.get('broker').host }}/0",
+        "{{ 'redis://' ~ stack_redis.broker.host ~ ':6379' }}",
+        "{{ 'redis://' + stack_redis['broker'].host }}",
+        "{{ 'redis://%s:%s/0' | format(stack_redis.broker.host, 6379) }}",
+        "{{ 'redis://%s' % stack_redis.broker.host }}",
+        "{{ 'redis://{}:{}'.format(stack_redis.broker.host, stack_redis.broker.port) }}",
+        "{% set r = stack_redis.broker %}redis://{{ r.host }}",
+        "{% if stack_name %}redis://{{ stack_redis.broker.host }}{% endif %}",
+        "redis://{{ shop_broker.host }}",
+    ],
+)
+def test_however_it_is_written_a_plain_url_of_redis_is_refused_in_a_fleet(template: str) -> None:
+    raw = {"backend_env": {"R": template}, "shop_broker": "{{ stack_redis.broker }}"}
+    assert "backend_env.R: speaks plain to a port of TLS" in lines(application.plain_redis_problems(raw))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import subprocess
 import time
+from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 import yaml
@@ -84,6 +89,50 @@ def test_the_check_fails_when_the_path_does_not_answer_200(host):
 def test_the_release_commands_ran_once_and_with_their_own_secrets(host):
     assert releases(host) == ["molecule with 12 characters"]
     assert host.run("docker exec shop-web ls /run/secrets").stdout.split() == ["django_secret_key"]
+
+
+def log_in(host, name: str, password: str) -> str:
+    """Status of the attempt; whoever came in is asked for with the session it gave."""
+    form = shlex.quote(urlencode({"username": name, "password": password}))
+    edge = "-H 'Host: shop.example.org' -H 'X-Forwarded-Proto: https'"
+    return host.check_output(
+        f"curl -sS {edge} -c /tmp/session -o /dev/null -w '%{{http_code}} ' -d {form} {BASE}/account"
+        f" && curl -sS {edge} -b /tmp/session {BASE}/account && rm -f /tmp/session"
+    )
+
+
+def test_the_documented_example_makes_an_administrator_who_can_log_in(host, own):
+    """And the password is nowhere afterwards but in its variable, as a hash in the database, and in who logs in."""
+    documentation = (Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "docs/your-own-app.md").read_text()
+    (example,) = [
+        entry
+        for block in re.findall(r"```yaml\n(backend_release_commands:.*?)```", documentation, re.DOTALL)
+        for entry in yaml.safe_load(block)["backend_release_commands"]
+        if "createsuperuser" in (entry["command"] if isinstance(entry, dict) else entry)
+    ]
+    assert example in own["backend_release_commands"]
+    (name, password), *others = own["backend_release_secret_env"].items()
+    assert (name, others) == ("DJANGO_SUPERUSER_PASSWORD", [])
+    # As Molecule reads its file.
+    password = password.replace("$$", "$")
+
+    assert log_in(host, "admin", password) == '200 {"name": "admin", "superuser": true}'
+    assert log_in(host, "admin", password + "x") == '403 {"name": "", "superuser": false}'
+
+    containers = host.check_output("docker ps -aq").split()
+    assert host.run("docker inspect shop-web-release").rc != 0
+    seen = host.check_output("docker inspect " + " ".join(containers)) + host.check_output("ps axwwe -o args")
+    seen += "".join(host.check_output(f"docker logs {container} 2>&1") for container in containers)
+    # A part of it without the characters that each place would quote in a way of its own.
+    assert "goldfinch" not in seen
+    for container in host.check_output("docker ps -q").split():
+        environments = host.check_output(f"docker exec {container} sh -c 'cat /proc/[0-9]*/environ' | tr '\\0' '\\n'")
+        assert name not in environments
+
+
+def test_the_password_of_the_release_commands_is_in_no_file_of_the_host(host, keepers):
+    places = ("/opt/shop", "/var/lib/docker/containers", "/var/lib/docker/volumes", "/var/log", "/root", "/tmp")
+    assert keepers("-F", "goldfinch", *places) == set()
 
 
 def test_the_release_came_before_the_start(host):

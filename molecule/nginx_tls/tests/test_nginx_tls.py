@@ -115,6 +115,19 @@ def test_only_tls_1_2_and_1_3_are_spoken(host, version, accepted):
     assert (run.rc == 0) is accepted
 
 
+def test_only_the_intermediate_suites_are_spoken(host):
+    """Mozilla's of TLS 1.2: forward secrecy and authenticated encryption, for an elliptic key."""
+    ours = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305"]
+    asked = "openssl s_client -connect 127.0.0.1:443 -servername shop.example.org -tls1_2 -cipher"
+    for suite in ours:
+        assert host.run(f"{asked} {suite} </dev/null").rc == 0, suite
+    others = ":".join(["ALL", *(f"!{suite}" for suite in ours), "@SECLEVEL=0"])
+    assert "ECDHE-ECDSA-AES256-SHA" in host.check_output(f"openssl ciphers '{others}'")
+    refused = host.run(f"{asked} '{others}' </dev/null")
+    assert refused.rc != 0
+    assert "handshake failure" in refused.stderr, refused
+
+
 def test_the_key_exchange_resists_quantum_computers(host):
     run = host.run(f"openssl s_client -connect 127.0.0.1:443 -servername shop.example.org -CAfile {CA} </dev/null")
     assert "X25519MLKEM768" in run.stdout + run.stderr

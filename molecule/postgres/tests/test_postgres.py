@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -36,6 +37,16 @@ class Client:
 
     def show(self, sql: str) -> str:
         return self.host.check_output("docker exec %s psql -X -q -t -A -d shop -c %s", NAME, sql)
+
+    def presented(self) -> str:
+        """Who the server's certificate is for, as clients of the network see it."""
+        address = self.host.check_output(
+            "docker inspect -f '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' %s", NAME
+        )
+        return self.host.check_output(
+            f"openssl s_client -starttls postgres -connect {address}:5432 </dev/null 2>/dev/null"
+            " | openssl x509 -noout -subject"
+        )
 
     def wait(self) -> None:
         self.host.run_expect([0], f"timeout 90 sh -c 'until docker exec {NAME} pg_isready -q; do sleep 1; done'")
@@ -119,10 +130,77 @@ def test_every_rule_for_the_network_demands_scram_and_passwords_are_stored_so(ps
     assert psql.show("SELECT count(*) FROM pg_authid WHERE rolpassword LIKE 'SCRAM-SHA-256$4096:%'") == "3"
 
 
+def session(host, name: str, mode: str = "prefer"):
+    """Opens a connection of the application; what is returned asks it once more, and returns the answer."""
+    here = f"/tmp/{name}"
+    asked = f"(echo 'SELECT 1;'; until [ -e {here}.go ]; do sleep 1; done; echo \"SELECT 'went on';\")"
+    psql = f"psql -X -q -t -A 'host={NAME} user=shop_app dbname=shop sslmode={mode}'"
+    client = f"docker exec -i -e PGPASSWORD=app-secret {NAME} {psql}"
+    host.check_output(f"rm -f {here}.*; ({asked} | {client} > {here}.said 2>&1; touch {here}.end) > /dev/null 2>&1 &")
+    host.run_expect([0], f"timeout 60 sh -c 'until grep -q 1 {here}.said; do sleep 1; done'")
+
+    def go_on() -> str:
+        host.run_expect([0], f"touch {here}.go; timeout 60 sh -c 'until [ -e {here}.end ]; do sleep 1; done'")
+        return host.check_output(f"tail -n 1 {here}.said")
+
+    return go_on
+
+
+def self_signed(tmp_path, name: str) -> dict[str, str]:
+    files = {kind: tmp_path / f"{name}.{kind}" for kind in ("crt", "key")}
+    command = f"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN={name} -days 30"
+    subprocess.run([*command.split(), "-keyout", files["key"], "-out", files["crt"]], check=True, capture_output=True)
+    return {
+        "postgres_tls_certificate": files["crt"].read_text(),
+        "postgres_tls_certificate_key": files["key"].read_text(),
+        "postgres_hba": ["host all postgres all reject", "hostssl all all all scram-sha-256"],
+    }
+
+
+def test_a_renewed_certificate_is_served_without_a_restart_and_plain_text_is_refused(
+    host, psql: Client, converge, tmp_path
+) -> None:
+    try:
+        result = converge(**self_signed(tmp_path, "first"))
+        assert result.returncode == 0, result.stdout
+        psql.wait()
+        assert "CN=first" in psql.presented().replace(" ", "")
+        plain = host.run(
+            f"docker exec -e PGPASSWORD=app-secret {NAME}"
+            f" psql -X 'host={NAME} user=shop_app dbname=shop sslmode=disable' -c 'SELECT 1'"
+        )
+        assert "no encryption" in plain.stderr, plain
+        before, go_on = identity(host), session(host, "renewed", "require")
+        result = converge(**self_signed(tmp_path, "second"))
+        assert result.returncode == 0, result.stdout
+        assert "CN=second" in psql.presented().replace(" ", "")
+        assert identity(host) == before
+        assert go_on() == "went on"
+    finally:
+        result = converge()
+    assert result.returncode == 0, result.stdout
+    psql.wait()
+
+
+def test_image_makes_a_database_under_any_uid(host, psql: Client) -> None:
+    """As in development, where containers run under the developer's."""
+    run = "docker run -d --rm --name anybody --user 4242:4242 --network none --tmpfs /run/postgresql:mode=1777"
+    try:
+        host.check_output(
+            f"{run} {psql.image()} postgres -c listen_addresses= -c unix_socket_directories=/run/postgresql"
+        )
+        answer = "docker exec anybody postgres-entrypoint psql -X -t -A -d postgres -c 'SELECT 42'"
+        host.run_expect([0], f'timeout 90 sh -c "until [ \\"\\$({answer} 2>&1)\\" = 42 ]; do sleep 1; done"')
+    finally:
+        host.run("docker rm -f -v anybody")
+
+
 def test_password_changes_on_the_running_server(host, psql: Client, converge) -> None:
     before = identity(host)
+    go_on = session(host, "rotated")
     result = converge(secret_postgres_application="rotated-secret")
     assert result.returncode == 0, result.stdout
+    assert go_on() == "went on"
     assert "password authentication failed" in psql("shop_app", "SELECT 1").stderr
     assert psql("shop_app", "SELECT 1", password="rotated-secret").rc == 0
     assert identity(host) == before
@@ -195,7 +273,12 @@ def test_commit_waits_until_it_is_on_the_disk(psql: Client) -> None:
 def test_what_the_owner_sets_for_the_application_does_not_keep_the_role_from_its_work(
     host, psql: Client, converge
 ) -> None:
-    settings = {"default_transaction_read_only": "on", "statement_timeout": "'1ms'", "search_path": "nowhere"}
+    settings = {
+        "default_transaction_read_only": "on",
+        "statement_timeout": "'1ms'",
+        "search_path": "nowhere",
+        "role": "shop_app",
+    }
     for name, value in settings.items():
         sql = f"ALTER DATABASE shop SET {name} = {value}"
         host.check_output("docker exec %s psql -q -d postgres -c %s", NAME, sql)
@@ -223,6 +306,72 @@ def test_failed_sql_is_reported_and_leaves_nothing_behind(psql: Client, converge
     assert "does not exist" in psql("shop_owner", "SELECT * FROM half").stderr
     result = converge()
     assert result.returncode == 0, result.stdout
+
+
+CLIMB = """CREATE FUNCTION climb() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+  BEGIN EXECUTE 'RESET ROLE'; EXECUTE 'ALTER ROLE shop_owner SUPERUSER'; EXCEPTION WHEN OTHERS THEN NULL; END;
+  RETURN 'climbed'; END $$;
+CREATE FUNCTION climb_at() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM public.climb(); RETURN NEW; END $$;
+CREATE SCHEMA postgres_init;"""
+APPLIED = "CREATE TABLE postgres_init.applied (checksum text PRIMARY KEY, applied_at timestamptz DEFAULT now())"
+
+
+@pytest.fixture
+def without_record(psql: Client) -> Iterator[None]:
+    """The database as it is before any initial SQL was applied."""
+    psql.show("ALTER SCHEMA postgres_init RENAME TO kept")
+    yield
+    psql.show("ALTER ROLE shop_owner NOSUPERUSER; DROP SCHEMA IF EXISTS postgres_init CASCADE")
+    psql.show("DROP FUNCTION IF EXISTS climb, climb_at CASCADE; DROP TABLE IF EXISTS trap")
+    psql.show("ALTER SCHEMA kept RENAME TO postgres_init")
+
+
+@pytest.mark.parametrize(
+    ("trap", "accepted"),
+    [
+        ("CREATE VIEW postgres_init.applied AS SELECT public.climb() AS checksum, now() AS applied_at", False),
+        (f"{APPLIED}; CREATE TRIGGER t BEFORE INSERT ON postgres_init.applied EXECUTE FUNCTION climb_at()", True),
+        (
+            f"{APPLIED}; CREATE CONSTRAINT TRIGGER t AFTER INSERT ON postgres_init.applied"
+            " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION climb_at()",
+            True,
+        ),
+        (
+            "CREATE TABLE trap (id int DEFAULT length(public.climb()));"
+            " CREATE TRIGGER t BEFORE INSERT ON trap EXECUTE FUNCTION climb_at()",
+            True,
+        ),
+    ],
+    ids=["view as record", "trigger of record", "deferred trigger of record", "what the text uses"],
+)
+def test_owner_does_not_become_superuser_by_what_initial_sql_meets(
+    host, psql: Client, converge, without_record, trap: str, accepted: bool
+) -> None:
+    psql.rows("shop_owner", f"{CLIMB} {trap}")
+    # Of each case another, since what was applied is not tried again.
+    text = "INSERT INTO trap DEFAULT VALUES" if "TABLE trap" in trap else f"SELECT {len(trap)}"
+    result = converge(postgres_init_sql=[text])
+    answer = " ".join(result.stdout.split())
+    assert psql.show("SELECT rolsuper FROM pg_roles WHERE rolname = 'shop_owner'") == "f"
+    assert (result.returncode == 0) == accepted, result.stdout
+    assert accepted or "postgres_init.applied is no table of shop_owner" in answer, answer
+    assert not accepted or psql.rows("shop_owner", "SELECT count(*) FROM postgres_init.applied") == ["1"]
+    host.check_output("docker exec %s psql -X -q service=owner -c 'SELECT climb()'", NAME)
+    assert psql.show("SELECT rolsuper FROM pg_roles WHERE rolname = 'shop_owner'") == "f"
+
+
+def test_record_that_was_the_superusers_becomes_the_owners_and_the_application_cannot_change_it(
+    psql: Client, converge, without_record
+) -> None:
+    """As the version before left it, or a dump that a superuser restored."""
+    psql.show(f"CREATE SCHEMA postgres_init; {APPLIED}; GRANT ALL ON postgres_init.applied TO shop_app")
+    texts = ["CREATE TABLE trap (id int)", "RESET ROLE; ALTER TABLE trap ADD made_by text DEFAULT current_user"]
+    for number in (1, 2):
+        result = converge(postgres_init_sql=texts[:number])
+        assert result.returncode == 0, result.stdout
+    assert psql.rows("shop_app", "INSERT INTO trap (id) VALUES (1) RETURNING id") == ["1"]
+    assert psql.rows("shop_owner", "SELECT count(*) FROM postgres_init.applied") == ["2"]
+    assert "permission denied" in psql("shop_app", "DELETE FROM postgres_init.applied").stderr
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ import os
 import time
 
 from django.conf import settings
+from django.contrib.auth import authenticate, login
 from django.db import DatabaseError
 from django.http import HttpRequest, JsonResponse
 
@@ -12,6 +13,16 @@ def greeting(request: HttpRequest) -> JsonResponse:
     return JsonResponse(
         {"greeting": settings.GREETING, "host": request.get_host(), "secure": request.is_secure(), "uid": os.getuid()}
     )
+
+
+def account(request: HttpRequest) -> JsonResponse:
+    """Who is logged in; POST logs in."""
+    if request.method == "POST":
+        user = authenticate(request, username=request.POST["username"], password=request.POST["password"])
+        if user is None:
+            return JsonResponse({}, status=403)
+        login(request, user)
+    return JsonResponse({"name": request.user.get_username(), "superuser": request.user.is_superuser})
 
 
 def slow(request: HttpRequest) -> JsonResponse:

@@ -3,6 +3,7 @@ from shop import views
 
 urlpatterns = [
     path("", views.greeting),
+    path("account", views.account),
     path("slow", views.slow),
     path("releases", views.releases),
     path("up", views.up),
