@@ -68,8 +68,8 @@ def called(node: nodes.Call, scope: Scope) -> list[Path] | None:
             return extended(paths, key_of(first))
         if target.attr in ("values", "items"):
             return extended(paths, ANY)
-        if target.attr == "keys":
-            return []
+        # Any other method works on what it is called for, as strip() does.
+        return [] if target.attr == "keys" else paths
     if isinstance(target, nodes.Name) and target.name in LOOKUPS and key_of(first) in VARIABLE_LOOKUPS:
         return [(key_of(argument),) for argument in node.args[1:]]
     return None

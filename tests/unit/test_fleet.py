@@ -67,10 +67,16 @@ def test_a_port_is_open_to_the_hosts_that_use_it(host, ports):
 
 def test_data_is_closed_to_hosts_that_the_live_release_left_out():
     """Also where such a host is an edge or holds web: those ports are not data."""
-    found = fleet.firewall("db", GROUPS, ADDRESSES, PORTS, fenced=["w1"])["ports"]
+    wanted = fleet.firewall("db", GROUPS, ADDRESSES, PORTS, fenced=["w1"])
+    found = wanted["ports"]
     assert [(entry["port"], entry["sources"]) for entry in found] == [
         (port, ["10.0.0.3"]) for port in (5432, 6379, 6380)
     ]
+    # Whatever the state of a connection is, so open ones end as well.
+    text = firewall.rules("shop", wanted, SUBNETS, "Managed")
+    dropped = [line.strip() for line in text.splitlines() if "proto-dst { 5432" in line or "proto-dst 5432" in line]
+    assert dropped
+    assert all(line.endswith("saddr != { 10.213.7.0/26, 10.213.7.64/26, 10.0.0.3 } drop") for line in dropped)
     open_as_before = fleet.firewall("w2", GROUPS, ADDRESSES, PORTS)
     assert fleet.firewall("w2", GROUPS, ADDRESSES, PORTS, fenced=["w1"]) == open_as_before
 
