@@ -193,10 +193,13 @@ def test_recipient_is_checked_and_changed(api: APIClient, make_audience: Make) -
     assert api.get("/api/recipients/?audience=x").status_code == 400
 
 
-def test_schema_is_served_without_login(client: Any) -> None:
-    answer = client.get("/api/schema/")
+def test_schema_is_served_to_accounts_only(client: Any, api: Any) -> None:
+    answer = api.get("/api/schema/")
     assert answer.status_code == 200
     assert b"/api/broadcasts/{id}/deliveries/" in answer.content
+    refused = client.get("/api/schema/")
+    assert refused.status_code == 401
+    assert b"deliveries" not in refused.content
 
 
 def test_frontend_of_another_origin_is_allowed_by_the_environment(client: Any, settings: Any) -> None:
