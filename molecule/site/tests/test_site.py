@@ -92,9 +92,19 @@ def test_http_is_redirected_to_https_and_static_files_come_from_the_edge(host, t
     assert "strict-transport-security" in login["headers"]
 
 
-def test_the_application_is_ready(host):
-    ready = request(host, f"https://{DOMAIN}/health/ready/")
-    assert ready["status"] == 200, ready
+def test_the_application_is_ready_and_says_so_to_the_run_alone(host):
+    web = f"{STACK}-web-blue"
+    asked = host.check_output(f"cat /opt/{STACK}/containers/{STACK}-web/state/ready/sha256")
+    assert asked == host.check_output("docker inspect --format '{{.Id}}' " + web)
+    for path in ("/health/ready/", "//health/ready/", "/health//ready/", "/health/%72eady/"):
+        refused = request(host, f"https://{DOMAIN}{path}")
+        assert refused["status"] in (400, 404), (path, refused)
+        assert "checked" not in refused["body"], path
+
+
+def test_the_schema_of_the_api_is_for_accounts(host, token):
+    assert request(host, f"https://{DOMAIN}/api/schema/")["status"] == 401
+    assert "/api/broadcasts/" in request(host, f"https://{DOMAIN}/api/schema/", "GET", token)["body"]
 
 
 def test_only_the_edge_is_published(containers):
