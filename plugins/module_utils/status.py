@@ -94,7 +94,12 @@ def containers_of(host, observation, stack, slot, now):
     """Rows of a host's containers, and the kept ones of other slots, {slot, release, containers}."""
     rows, kept = [], {}
     for name, container in sorted(observation["containers"].items()):
-        if container["stack"] != stack or container["role"].endswith("-run"):
+        if container["stack"] != stack:
+            continue
+        if container["role"].endswith("-run"):
+            # A release, a backup or a command that runs at the moment; others are remains.
+            if container["status"] == "running":
+                rows.append({**container_row(host, name, container, now), "state": "running"})
             continue
         if live(container, slot) or container["status"] not in ("exited", "created", "dead"):
             rows.append(container_row(host, name, container, now))

@@ -156,6 +156,15 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def linked(inventory: Path, root: Path) -> Path:
+    """A link to an inventory in an application's repository, as docs/your-own-app.md shows it."""
+    (inventory.parent / "linked-source").symlink_to(root / "backend")
+    link = inventory.parent / "links" / "shop"
+    link.parent.mkdir()
+    link.symlink_to(inventory)
+    return link
+
+
 @pytest.fixture(scope="module")
 def taken() -> Iterator[int]:
     """A port on which somebody else listens."""
@@ -172,7 +181,10 @@ def runs(root: Path, tmp_path_factory: pytest.TempPathFactory, taken: int) -> It
     key, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     write = inventories.write
     written: dict[str, tuple[Path, list[str]]] = {
-        "fine": (write("fine", {}), []),
+        "fine": (
+            linked(write("fine", {"backend_context": "{{ inventory_dir | realpath }}/../linked-source"}), root),
+            [],
+        ),
         "names": (
             write(
                 "names",

@@ -71,6 +71,18 @@ def change(name, action, *reasons):
     return {"django_web": {"steps": [], "changes": [{"name": name, "action": action, "reasons": list(reasons)}]}}
 
 
+def test_what_runs_once_is_shown_while_it_runs():
+    containers = {
+        "shop-web-blue": container(),
+        "shop-web-release": container(role="django_web-run", slot="", health=""),
+        "shop-backups-run": container(role="backups-run", slot="", health="", state="exited"),
+    }
+    found = look({"a": host(observation(containers))})
+    assert [row["container"] for row in found["containers"]] == ["shop-web-blue", "shop-web-release"]
+    assert (found["state"], found["containers"][1]["state"]) == ("healthy", "running")
+    assert "shop-web-release" in status.text(found)
+
+
 def test_a_healthy_stack():
     found = look({"a": host()})
     assert (found["exit_code"], found["state"]) == (0, "healthy")
