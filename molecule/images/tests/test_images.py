@@ -10,8 +10,7 @@ CANARIES = [
     *("canary-certificate-authority", "canary-debian-mirror", "canary-python-index"),
     *("canary-build-secret", "canary-build-home", "canary-proxy"),
 ]
-# Of the first release, so that a test finds two django images and one redis image.
-DELIVERED = {"django": 2, "redis": 1}
+DELIVERED = {"django": 3, "redis": 1}
 
 
 def references(host, name: str) -> list[str]:
@@ -38,8 +37,15 @@ def test_each_release_runs_its_own_code(host):
         host.check_output(f"docker run --rm --network none {reference} python manage.py")
         for reference in references(host, "django")
     }
-    # The words are those of a package beside the application, and of one from a repository that asks for a password.
+    # The third is the first with other requirements. The words are those of a package beside the application, and of
+    # one from a repository that asks for a password.
     assert outputs == {"hello world SELECT 1 release 1", "hello world SELECT 1 release 2"}
+
+
+@pytest.mark.parametrize("fetched", ["CONNECT pypi.org:443", "/private.git/info/refs"])
+def test_what_a_build_fetches_goes_through_the_proxy(host, fetched):
+    """The third release, since the Engine may have built the others before."""
+    assert host.run("grep --fixed-strings --quiet %s /var/log/tinyproxy.log", fetched).succeeded
 
 
 def test_host_and_controller_have_the_same_image(host, delivered):
