@@ -104,8 +104,21 @@ def read(text: str) -> Reading:
                 # One that is not named by a text may be any.
                 any_variable = any_variable or not plugin or plugin.rpartition(".")[2] in READERS
                 if plugin in EVALUATING:
-                    targets.add(literal(code[position + 4]) if position + 4 < len(code) else "")
+                    named = terms(code[position + 3 :])
+                    targets.update(named)
+                    # One that is not named by a text may be any.
+                    any_variable = any_variable or "" in named
     return Reading(frozenset(names - BUILT_IN), frozenset(targets - {""}), frozenset(bound - {""}), any_variable)
+
+
+def terms(code: list[tuple[str, str]]) -> list[str]:
+    """Texts that a lookup is given after its own name, before arguments with a name; empty for what is no text."""
+    found = []
+    for comma, term, after in zip(code[::2], code[1::2], [*code[2::2], ("", "")], strict=False):
+        if comma != ("operator", ",") or after == ("operator", "="):
+            break
+        found.append(literal(term) if after in (("operator", ","), ("operator", ")")) else "")
+    return found
 
 
 def names_test(before: list[tuple[str, str]]) -> bool:

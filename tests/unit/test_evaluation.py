@@ -83,12 +83,15 @@ def test_what_hosts_agree_about_is_evaluated_for_one_of_them():
         "{{ [place] | first }}",
         "{% set it = place %}{{ it }}",
         "{{ lookup('broadcast.stack.evaluated', 'named') }}",
+        "{{ query('broadcast.stack.evaluated', 'constant', 'named') | last }}",
+        "{{ lookup('broadcast.stack.evaluated', 'nam' ~ 'ed') }}",
+        "{{ lookup('broadcast.stack.evaluated', chosen) }}",
     ],
 )
 def test_no_host_gets_the_value_of_another(text):
     """Text in a template may look like the end of one."""
     outcomes: dict = {}
-    raw = {"named": "{{ place }}", "value": text, "settings": {"text": "{{ value }}"}}
+    raw = {"named": "{{ place }}", "constant": 1, "chosen": "named", "value": text, "settings": {"text": "{{ value }}"}}
     values = [variables({**raw, "place": place}, outcomes=outcomes)[0].value("settings") for place in ("one", "other")]
     assert "one" in values[0]["text"]
     assert values[1]["text"] == values[0]["text"].replace("one", "other")
