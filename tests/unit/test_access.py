@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.broadcast.stack.plugins.module_utils.access import database_access, redis_access
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs/your-own-app.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs/your-own-app/values.md").read_text()
 FLEET = {"host": "10.0.0.5", "ports": {"broker": 6379}, "ca": "/run/config/stack-ca.crt"}
 DATABASE = {"host": "db", "port": 5432, "name": "shop", "sslmode": "prefer", "sslrootcert": ""}
 

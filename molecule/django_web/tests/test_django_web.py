@@ -103,7 +103,8 @@ def log_in(host, name: str, password: str) -> str:
 
 def test_the_documented_example_makes_an_administrator_who_can_log_in(host, own):
     """And the password is nowhere afterwards but in its variable, as a hash in the database, and in who logs in."""
-    documentation = (Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "docs/your-own-app.md").read_text()
+    project = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"])
+    documentation = (project / "docs/your-own-app/release-commands.md").read_text()
     (example,) = [
         entry
         for block in re.findall(r"```yaml\n(backend_release_commands:.*?)```", documentation, re.DOTALL)
