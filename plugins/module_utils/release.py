@@ -9,7 +9,8 @@ The state of releases is a record on every host, as JSON:
 A record: number (one more than the live one's), kind (release or rollback), origin (number of the release whose
 containers it runs: its own, or that which a rollback went back to), slot, image, image_id, web_hosts, worker_hosts,
 left_out (hosts that were away and have not come back since), actor, started_at, finished_at, result (running,
-succeeded, failed, abandoned), step, message, migrations ({applied, heads}).
+succeeded, failed, abandoned), step, message, migrations ({applied, heads}), seconds (step to how long it took, see
+plugin_utils/steps.py).
 """
 
 from __future__ import annotations
@@ -346,6 +347,7 @@ def record(decision, **fields):
         "step": "",
         "message": "",
         "migrations": {"applied": [], "heads": {}},
+        "seconds": {},
         **fields,
     }
 

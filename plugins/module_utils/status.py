@@ -9,6 +9,7 @@ import re
 import time
 
 from ansible_collections.broadcast.stack.plugins.module_utils import release, strain
+from ansible_collections.broadcast.stack.plugins.plugin_utils import steps
 
 HEALTHY, BROKEN, DRIFT, DEGRADED = 0, 1, 2, 3
 STATES = {HEALTHY: "healthy", BROKEN: "broken", DRIFT: "drift", DEGRADED: "degraded"}
@@ -300,6 +301,9 @@ def release_lines(found):
     else:
         text = "no release in slots"
     lines = ["%s: %s. %s" % (found["stack"], found["state"], text)]
+    # Releases of older versions have none.
+    if current and current.get("seconds"):
+        lines.append("it took %s" % steps.line(current["seconds"]))
     if last:
         what = "%s %d, begun %s by %s," % (last["kind"], last["number"], last["started_at"], last["actor"])
         how = "has not ended (step %s)" % last["step"] if last["result"] == "running" else last["result"]

@@ -95,6 +95,15 @@ def test_a_healthy_stack():
     assert lines[3].split() == ["a", "shop-web-blue", "blue", "7", "healthy", "3h", "0m", "0123456789ab"]
 
 
+def test_the_seconds_of_the_last_release_are_told():
+    """The journal sorts keys; a release of an older version has no seconds."""
+    current = {**CURRENT, "seconds": {"build": 3.25, "drain": 1.0, "preflight": 2.5}}
+    found = look({"a": host(observation(current=current))})
+    assert found["release"]["seconds"]["build"] == 3.25
+    assert status.text(found).splitlines()[1] == "it took 6.8 s: preflight 2.5, build 3.2, drain 1.0"
+    assert "it took" not in status.text(look({"a": host()}))
+
+
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
