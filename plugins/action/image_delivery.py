@@ -12,7 +12,7 @@ import typing as t
 from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.plugin_utils import image_archive
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images import archive as image_archive
 
 # Of what a connection takes at once; it is held in memory.
 PIECE = 16 * 2**20

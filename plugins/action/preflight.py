@@ -1,5 +1,5 @@
 # MIT License (see LICENSE)
-"""Gather what the checks of module_utils/preflight.py judge, on the controller, and report all problems at once."""
+"""Gather on the controller what the checks of plugin_utils/preflight judge, and report all problems at once."""
 
 from __future__ import annotations
 
@@ -17,12 +17,6 @@ from ansible_collections.broadcast.stack.plugins.filter.certificate_problems imp
     certificate_problems,
     lacks_chain,
 )
-from ansible_collections.broadcast.stack.plugins.module_utils import guarantees, paths
-from ansible_collections.broadcast.stack.plugins.module_utils import preflight as checks
-from ansible_collections.broadcast.stack.plugins.module_utils import preflight_application as application
-from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import CatalogError
-from ansible_collections.broadcast.stack.plugins.module_utils.preflight import Problem
-from ansible_collections.broadcast.stack.plugins.module_utils.templates import closure, references
 from ansible_collections.broadcast.stack.plugins.plugin_utils import authorities
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import (
     HostVariables,
@@ -30,6 +24,10 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import 
     role_part,
     role_scope,
 )
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import CatalogError
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import application, checks, guarantees, paths
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks import Problem
+from ansible_collections.broadcast.stack.plugins.plugin_utils.templates import closure, references
 
 try:
     # Where a value was written. Private to Ansible, so a report must do without it as well.

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.module_utils import leaving, release
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables, role_scope
+from ansible_collections.broadcast.stack.plugins.plugin_utils.fleet import leaving
 from ansible_collections.broadcast.stack.plugins.plugin_utils.forks import in_forks
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
 
 
 class ActionModule(ActionBase):

@@ -1,5 +1,5 @@
 # MIT License (see LICENSE)
-"""Gathers how Ansible was started; module_utils/controller.py and module_utils/paths.py judge it."""
+"""Gathers how Ansible was started; controller.py and paths.py of plugin_utils/preflight judge it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ import typing as t
 from ansible import constants, context
 from ansible.inventory.manager import InventoryManager, split_host_pattern
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.module_utils import controller, paths
-from ansible_collections.broadcast.stack.plugins.module_utils import preflight as checks
-from ansible_collections.broadcast.stack.plugins.module_utils.preflight import Problem
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import checks, controller, paths
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks import Problem
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 

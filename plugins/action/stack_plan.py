@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.module_utils import release
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
 
 
 class ActionModule(ActionBase):

@@ -8,7 +8,7 @@ import getpass
 import socket
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.module_utils import release
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
 
 
 class ActionModule(ActionBase):

@@ -10,7 +10,8 @@ import time
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.action.report import reported
-from ansible_collections.broadcast.stack.plugins.module_utils import release, status
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
+from ansible_collections.broadcast.stack.plugins.plugin_utils.status import status
 from cryptography import x509
 
 

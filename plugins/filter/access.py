@@ -1,10 +1,10 @@
 # MIT License (see LICENSE)
-"""Filters of the wiring; the functions behind them are documented in module_utils/access.py."""
+"""Filters of the wiring; the functions behind them are documented in plugin_utils/services."""
 
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.broadcast.stack.plugins.module_utils import access
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import access
 
 
 def redis_access(uses, prefix, instances, fleet=None):

@@ -1,10 +1,10 @@
 # MIT License (see LICENSE)
-"""Filters of the container role; the functions behind them are documented in module_utils/container.py."""
+"""Filters of the container role; the functions behind them are documented in plugin_utils/containers."""
 
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.broadcast.stack.plugins.module_utils import container
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
 
 
 def _guard(function):

@@ -1,9 +1,9 @@
 # MIT License (see LICENSE)
-"""Filters of the wiring; the functions behind them are documented in module_utils/fleet.py."""
+"""Filters of the wiring; the functions behind them are documented in plugin_utils/fleet."""
 
 from __future__ import annotations
 
-from ansible_collections.broadcast.stack.plugins.module_utils import fleet
+from ansible_collections.broadcast.stack.plugins.plugin_utils.fleet import fleet
 
 
 class FilterModule:

@@ -1,9 +1,9 @@
 # MIT License (see LICENSE)
-"""Filters of migrations; the functions behind them are documented in module_utils/migrations.py."""
+"""Filters of migrations; the functions behind them are documented in plugin_utils/releases."""
 
 from __future__ import annotations
 
-from ansible_collections.broadcast.stack.plugins.module_utils import migrations
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import migrations
 
 
 class FilterModule:

@@ -1,9 +1,9 @@
 # MIT License (see LICENSE)
-"""Filters of releases; the functions behind them are documented in module_utils/release.py."""
+"""Filters of releases; the functions behind them are documented in plugin_utils/releases."""
 
 from __future__ import annotations
 
-from ansible_collections.broadcast.stack.plugins.module_utils import release
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
 
 
 def _registered(hostvars, hosts, name):

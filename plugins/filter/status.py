@@ -1,9 +1,9 @@
 # MIT License (see LICENSE)
-"""Filters of the playbooks that only look; the functions behind them are documented in module_utils/status.py."""
+"""Filters of the playbooks that only look; the functions behind them are documented in plugin_utils/status."""
 
 from __future__ import annotations
 
-from ansible_collections.broadcast.stack.plugins.module_utils import status
+from ansible_collections.broadcast.stack.plugins.plugin_utils.status import status
 
 
 def log_lines(hostvars, hosts):

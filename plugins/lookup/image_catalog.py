@@ -24,7 +24,7 @@ options:
   application:
     description:
       - The Django project, with C(context) (folder), C(target) (C(prod) or C(dev)), C(requirements), C(packages) and
-        the other fields of C(Application) in plugins/module_utils/image_catalog.py. With neither C(context) nor
+        the other fields of C(Application) in plugins/plugin_utils/images/catalog.py. With neither C(context) nor
         C(packages) the catalog has no C(django).
     type: dict
     default: {}
@@ -55,7 +55,7 @@ from pathlib import Path
 from ansible import constants
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import Application, CatalogError, catalog
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import Application, CatalogError, catalog
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 

@@ -17,8 +17,8 @@ import typing as t
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleError
-from ansible_collections.broadcast.stack.plugins.module_utils import templates
-from ansible_collections.broadcast.stack.plugins.module_utils.templates import NAME_ALONE, closure, references, texts
+from ansible_collections.broadcast.stack.plugins.plugin_utils import templates
+from ansible_collections.broadcast.stack.plugins.plugin_utils.templates import NAME_ALONE, closure, references, texts
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 # Its variables describe containers, in all roles.

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils.access import database_access, redis_access
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.access import database_access, redis_access
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs/your-own-app/values.md").read_text()
 FLEET = {"host": "10.0.0.5", "ports": {"broker": 6379}, "ca": "/run/config/stack-ca.crt"}

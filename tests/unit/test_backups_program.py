@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils.cron import Schedule
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.cron import Schedule
 
 # A cache of compiled code beside the program would be in the way of whoever copies the folder.
 sys.dont_write_bytecode = True
@@ -370,7 +370,7 @@ def test_schedule_takes_no_backup_of_lost_files(
 
     schedules = {"full": "* * * * *", "diff": ""}
     (folder / "backups.json").write_text(json.dumps({"schedules": schedules, "maximum_age_hours": 26}))
-    (folder / "cron.py").write_text((ROOT / "plugins" / "module_utils" / "cron.py").read_text())
+    (folder / "cron.py").write_text((ROOT / "plugins/plugin_utils/services/cron.py").read_text())
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [*sys.path])
         patch.setattr(commands, "CONFIG", folder / "backups.json")

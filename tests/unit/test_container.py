@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.broadcast.stack.plugins.module_utils import container, firewall
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
 from ansible_collections.community.docker.plugins.module_utils._api.utils.utils import parse_env_file
 
 ROOT = Path(__file__).resolve().parents[2]

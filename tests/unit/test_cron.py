@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils import cron
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import cron
 
 
 def epoch(text: str) -> float:

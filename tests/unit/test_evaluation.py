@@ -6,7 +6,7 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.broadcast.stack.plugins.module_utils import templates
+from ansible_collections.broadcast.stack.plugins.plugin_utils import templates
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
 
 

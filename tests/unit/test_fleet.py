@@ -6,8 +6,10 @@ import hashlib
 
 import pytest
 from ansible_collections.broadcast.stack.plugins.filter import docker_host
-from ansible_collections.broadcast.stack.plugins.module_utils import access, firewall, fleet
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall
 from ansible_collections.broadcast.stack.plugins.modules import stack_firewall, stack_info
+from ansible_collections.broadcast.stack.plugins.plugin_utils.fleet import fleet
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import access
 
 GROUPS = {
     "postgres": ["db"],

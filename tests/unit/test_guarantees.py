@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils import guarantees
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import guarantees
 
 REASON = "the warehouse reads from there until June"
 EXCUSABLE = [

@@ -7,7 +7,7 @@ import json
 import tarfile
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.plugin_utils.image_archive import (
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.archive import (
     Pieces,
     chain_ids,
     copy_without,

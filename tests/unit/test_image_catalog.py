@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import (
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import (
     Application,
     CatalogError,
     catalog,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.broadcast.stack.plugins.action import image_delivery, image_fetch
-from ansible_collections.broadcast.stack.plugins.plugin_utils import image_archive
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images import archive as image_archive
 
 DOCKER = """#!/bin/sh
 case "$1" in

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import yaml
-from ansible_collections.broadcast.stack.plugins.module_utils import fleet, leaving
+from ansible_collections.broadcast.stack.plugins.plugin_utils.fleet import fleet, leaving
 
 GROUPS = {"postgres": ["db"], "redis": ["db"], "web": ["a", "b"], "worker": ["b"], "edge": ["a", "e"]}
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils.migrations import release_result, rollback_problems
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases.migrations import (
+    release_result,
+    rollback_problems,
+)
 
 NOTHING = {"applied": [], "heads": {}}
 DROP = {"app": "shop", "name": "0002_drop", "breaking": ["drops column shop_item.colour"], "declared": []}

@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils import paths, preflight
 from ansible_collections.broadcast.stack.plugins.modules import stack_files
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import checks as preflight
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import paths
 
 
 @pytest.mark.parametrize(

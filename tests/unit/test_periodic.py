@@ -22,7 +22,7 @@ SECONDS = 30
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
     """The program as the container sees it: beside the module that it takes its times from."""
-    shutil.copy(ROOT / "plugins/module_utils/cron.py", tmp_path)
+    shutil.copy(ROOT / "plugins/plugin_utils/services/cron.py", tmp_path)
     return Path(shutil.copy(ROOT / "roles/celery_worker/files/periodic.py", tmp_path))
 
 

@@ -14,7 +14,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
-from ansible_collections.broadcast.stack.plugins.module_utils import container
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
 
 ROOT = Path(__file__).resolve().parents[2]

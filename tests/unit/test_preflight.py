@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.broadcast.stack.plugins.filter import release_commands
-from ansible_collections.broadcast.stack.plugins.module_utils import container, preflight, templates
-from ansible_collections.broadcast.stack.plugins.module_utils import preflight_application as application
+from ansible_collections.broadcast.stack.plugins.plugin_utils import templates
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import application
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import checks as preflight
 
 STRONG = "q8Zt4LwN0rXv2KcB7mHs"
 KNOWN = {"backend_domains", "backend_image", "postgres_memory", "postgres_image", "stack_name"}

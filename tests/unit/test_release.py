@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils import release
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
 
 SLOTS = ["blue", "green", "amber"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import ignore_filter
-from ansible_collections.broadcast.stack.plugins.module_utils.requirement_files import (
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import ignore_filter
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.requirement_files import (
     Needs,
     allows,
     inspect,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.broadcast.stack.plugins.module_utils import controller
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import controller
 
 BIN = Path(sys.executable).parent
 GROUPS = ("postgres", "redis", "web", "worker", "edge", "backups")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils import image_references, preflight
+from ansible_collections.broadcast.stack.plugins.module_utils import image_references
 from ansible_collections.broadcast.stack.plugins.modules import stack_info
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import checks as preflight
 
 
 def test_listening_sockets_are_read_from_the_kernels_tables(tmp_path):

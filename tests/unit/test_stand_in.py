@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils import container, stand_in
+from ansible_collections.broadcast.stack.plugins.module_utils import stand_in
 from ansible_collections.broadcast.stack.plugins.modules import container_stand_in
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
 from test_container import POLICY, SETTINGS, SPEC, host
 
 EDGE = {**SPEC, "stand_in": {"leave": ["leave"]}}

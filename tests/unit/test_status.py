@@ -8,9 +8,10 @@ import subprocess
 
 import pytest
 import yaml
-from ansible_collections.broadcast.stack.plugins.module_utils import container as specifications
-from ansible_collections.broadcast.stack.plugins.module_utils import firewall, status
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall
 from ansible_collections.broadcast.stack.plugins.modules import container_beside, stack_info, stack_logs
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container as specifications
+from ansible_collections.broadcast.stack.plugins.plugin_utils.status import status
 
 NOW = status.epoch("2026-11-24 12:00:00")
 CURRENT = {

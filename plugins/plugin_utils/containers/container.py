@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import os
+import pathlib
 import re
 import shlex
 
@@ -16,6 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible_collections.broadcast.stack.plugins.module_utils import firewall, image_references, stand_in
 
+ROLES = pathlib.Path(__file__).resolve().parents[3] / "roles"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LABEL_PREFIX = "broadcast.stack."
 ENV_FILE = "env/container.env"
@@ -61,8 +63,7 @@ class SpecificationError(ValueError):
 @functools.cache
 def schema() -> dict:
     """Argument specification of container_specs, from the role that documents it."""
-    roles = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(__file__))), "roles")
-    with open(os.path.join(roles, "container", "meta", "argument_specs.yml"), encoding="utf-8") as stream:
+    with (ROLES / "container" / "meta" / "argument_specs.yml").open(encoding="utf-8") as stream:
         return yaml.load(stream, Loader=LOADER)["argument_specs"]["specification"]["options"]
 
 

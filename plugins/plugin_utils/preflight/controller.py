@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.broadcast.stack.plugins.module_utils.preflight import Problem, shown, suggestion
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks import Problem, shown, suggestion
 
 # Tags that Ansible itself knows.
 BUILT_IN_TAGS = frozenset({"all", "always", "never", "tagged", "untagged"})

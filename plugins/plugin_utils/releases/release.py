@@ -15,8 +15,8 @@ plugin_utils/steps.py).
 
 from __future__ import annotations
 
-from ansible_collections.broadcast.stack.plugins.module_utils import migrations
 from ansible_collections.broadcast.stack.plugins.module_utils.image_references import canonical, repository
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import migrations
 
 FIRST = 1
 # What a release consists of: none of it can be left out by tags.

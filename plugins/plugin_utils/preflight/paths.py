@@ -10,7 +10,7 @@ import os
 import re
 import typing as t
 
-from ansible_collections.broadcast.stack.plugins.module_utils.preflight import (
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks import (
     Problem,
     leaves,
     shown,

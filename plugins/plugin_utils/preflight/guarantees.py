@@ -10,13 +10,13 @@ import os
 import re
 import typing as t
 
-from ansible_collections.broadcast.stack.plugins.module_utils.paths import SHARED, SYSTEM, inside
-from ansible_collections.broadcast.stack.plugins.module_utils.preflight import (
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks import (
     Problem,
     parsed_network,
     shown,
     variable_of,
 )
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.paths import SHARED, SYSTEM, inside
 
 EXCEPTIONS = "stack_exceptions"
 MINIMUM_REASON_LENGTH = 10

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
-from ansible_collections.broadcast.stack.plugins.module_utils import failures
+from ansible_collections.broadcast.stack.plugins.plugin_utils import failures
 
 POSTGRES_PORT = 5432
 REDIS_FIRST_PORT = 6379

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ansible_collections.broadcast.stack.plugins.module_utils.requirement_files import (
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.requirement_files import (
     BUILD_DEFINITIONS,
     Needs,
     UnreadableError,

@@ -1,5 +1,5 @@
 # MIT License (see LICENSE)
-"""The checks of preflight that concern the application: pure functions of plain data, like those in preflight.py."""
+"""The checks of preflight that concern the application: pure functions of plain data, like those in checks.py."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ import re
 import typing as t
 from urllib.parse import quote
 
-from ansible_collections.broadcast.stack.plugins.module_utils import requirement_files
-from ansible_collections.broadcast.stack.plugins.module_utils.cron import CronError, Schedule
-from ansible_collections.broadcast.stack.plugins.module_utils.image_catalog import (
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images import requirement_files
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import (
     CatalogError,
     ignore_filter,
     ignore_text,
 )
-from ansible_collections.broadcast.stack.plugins.module_utils.preflight import (
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks import (
     SECRET_NAME,
     Problem,
     closure,
@@ -33,7 +32,8 @@ from ansible_collections.broadcast.stack.plugins.module_utils.preflight import (
     suggestion,
     variable_of,
 )
-from ansible_collections.broadcast.stack.plugins.module_utils.template_reads import ANY, MARK, Reads
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.cron import CronError, Schedule
+from ansible_collections.broadcast.stack.plugins.plugin_utils.template_reads import ANY, MARK, Reads
 
 MINIMUM_CONTAINED_LENGTH = 8
 MINIMUM_MEMORY_MB = 16

@@ -8,8 +8,9 @@ import json
 import re
 import time
 
-from ansible_collections.broadcast.stack.plugins.module_utils import release, strain
 from ansible_collections.broadcast.stack.plugins.plugin_utils import steps
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
+from ansible_collections.broadcast.stack.plugins.plugin_utils.status import strain
 
 HEALTHY, BROKEN, DRIFT, DEGRADED = 0, 1, 2, 3
 STATES = {HEALTHY: "healthy", BROKEN: "broken", DRIFT: "drift", DEGRADED: "degraded"}

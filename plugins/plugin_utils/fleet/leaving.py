@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.broadcast.stack.plugins.module_utils import fleet
+from ansible_collections.broadcast.stack.plugins.plugin_utils.fleet import fleet
 
 # Role to the groups whose hosts run it, of roles that keep nothing on the host that others could not do without.
 GROUPS = {"django_web": ("web",), "celery_worker": ("worker",), "nginx_tls": ("edge",), "gateway": ("redis", "web")}

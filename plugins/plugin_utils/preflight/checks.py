@@ -11,8 +11,8 @@ import re
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.broadcast.stack.plugins.module_utils.failures import key_remedy, reason
-from ansible_collections.broadcast.stack.plugins.module_utils.templates import NAME_ALONE, closure, references
+from ansible_collections.broadcast.stack.plugins.plugin_utils.failures import key_remedy, reason
+from ansible_collections.broadcast.stack.plugins.plugin_utils.templates import NAME_ALONE, closure, references
 
 MINIMUM_SECRET_LENGTH = 16
 MINIMUM_SECRET_CHARACTERS = 6
