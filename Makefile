@@ -132,7 +132,8 @@ lint: $(VENV)/dev ## ansible-lint (production), yamllint, ruff
 
 .PHONY: test-unit
 test-unit: $(VENV)/dev ## Plugins, specifications against the policy, defaults against argument_specs
-	@pytest -n 2 tests/unit
+# By files: what a file's tests share is made once and not by each of the two processes.
+	@pytest -n 2 --dist loadfile tests/unit
 
 .PHONY: test-backend
 test-backend: $(VENV)/dev ## The reference application on real PostgreSQL and Redis
@@ -152,6 +153,10 @@ test-e2e: $(VENV)/dev ## The development stack in a real browser
 .PHONY: test
 test: $(VENV)/dev ## All layers, JOBS at once
 	@scripts/test $(JOBS)
+
+.PHONY: test-long
+test-long: $(VENV)/dev ## The long forms of the tests that have one, as GitHub runs them at night
+	@FLEET_FULL=1 scripts/test $(JOBS) fleet
 
 .PHONY: docs
 docs: $(VENV)/dev ## Generate the variables tables of the roles' READMEs
