@@ -74,7 +74,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.broadcast.stack.plugins.module_utils import likeness, stand_in
+from ansible_collections.broadcast.stack.plugins.module_utils import likeness, neighbors, stand_in
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import (
     HOST_OPTION,
     Engine,
@@ -207,6 +207,7 @@ def begin(docker_host, detail, timeout):
             engine.post("/networks/%s/connect" % network, {"Container": identity})
         engine.post("/containers/%s/start" % identity)
         copy = wait_healthy(engine, identity, timeout)
+        neighbors.forget(copy)
         missing = stand_in.missing_jumps(name)
         try:
             text = stand_in.rules(name, ports_of(detail), ports_of(copy, own=True), stand_in.listed("DOCKER"), missing)

@@ -174,7 +174,12 @@ import struct
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.broadcast.stack.plugins.module_utils import engine_options, firewall, image_references
+from ansible_collections.broadcast.stack.plugins.module_utils import (
+    engine_options,
+    firewall,
+    image_references,
+    neighbors,
+)
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import HOST_OPTION, Engine, EngineError, joined
 
 LABEL_PREFIX = "broadcast.stack."
@@ -452,7 +457,7 @@ def health_outcome(detail, restarts, restarts_before):
 def wait_healthy(engine, healthy, restarts, pause=0.5):
     """Container name to V(healthy) or the reason why waiting was given up. healthy: name to seconds."""
     started = time.monotonic()
-    outcomes, before = {}, {}
+    outcomes, before, known = {}, {}, {}
     while len(outcomes) < len(healthy):
         for name, seconds in healthy.items():
             if name in outcomes:
@@ -462,6 +467,11 @@ def wait_healthy(engine, healthy, restarts, pause=0.5):
             except EngineError as error:
                 outcomes[name] = str(error)
                 continue
+            # After each start, of which there may be several.
+            start = detail["State"].get("StartedAt")
+            if start and known.get(name) != start:
+                neighbors.forget(detail)
+                known[name] = start
             found = health_outcome(detail, restarts, before.setdefault(name, detail.get("RestartCount", 0)))
             if not found and time.monotonic() - started > float(seconds):
                 found = "still %s after %s seconds" % (

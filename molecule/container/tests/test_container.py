@@ -79,6 +79,24 @@ def test_the_way_back_and_a_second_run_that_changes_nothing(converge):
     assert "changed=0" in converge().stdout
 
 
+def test_a_container_is_reached_at_once_at_an_address_that_another_had_before(host, inspect, converge):
+    (network,) = inspect()["NetworkSettings"]["Networks"].values()
+    # A network without any container is down, and nothing is remembered of it.
+    host.check_output(f"docker run --detach --name neighbor {inspect()['Image']} sleep 600")
+    # As the kernel remembers one that was replaced. It would send packets there for a minute.
+    interface = json.loads(host.check_output(f"ip -json route get {network['IPAddress']}"))[0]["dev"]
+    host.check_output(
+        f"ip neighbor replace {network['IPAddress']} lladdr 02:00:00:00:00:99 dev {interface} nud reachable"
+    )
+    # Nobody listens, and says so.
+    asked = f"timeout 3 bash -c '</dev/tcp/{network['IPAddress']}/9'"
+    assert host.run(asked).rc == 124
+    assert converge(molecule_probe_greeting="ave").returncode == 0
+    assert [one["IPAddress"] for one in inspect()["NetworkSettings"]["Networks"].values()] == [network["IPAddress"]]
+    assert host.run(asked).rc == 1
+    host.check_output("docker rm --force neighbor")
+
+
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
