@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.plugins.loader import init_plugin_loader
+from specified import keep_compiled_templates
 
 ROOT = Path(__file__).resolve().parents[2]
 os.environ.setdefault("ANSIBLE_CONFIG", str(ROOT / "ansible.cfg"))
 init_plugin_loader([str(ROOT / "collections")])
+keep_compiled_templates()
 
 
 @pytest.fixture(scope="session")

@@ -8,98 +8,60 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from ansible.inventory.manager import InventoryManager
+import specified
 from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible.vars.hostvars import HostVars
-from ansible.vars.manager import VariableManager
 from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
+from specified import CANARIES, FEATURES, GROUPS, LONG_LIVED, ONCE, evaluated, handed, host_variables
 
 ROOT = Path(__file__).resolve().parents[2]
-SPECIFICATIONS = {
-    "postgres": "[__postgres_container]",
-    "redis": "__redis_containers",
-    "gateway": "__gateway_containers",
-    "django_web": "__django_web_containers",
-    "celery_worker": "__celery_worker_containers",
-    "nginx_tls": "[__nginx_tls_container]",
-    "backups": "__backups_containers",
-}
-ONE_OFF = {
-    "postgres": "[__postgres_configuration_check]",
-    "django_web": "[__django_web_release_container, __django_web_release_container_after]",
-    "nginx_tls": "[__nginx_tls_test_container]",
-    "backups": "[__backups_run, __backups_volumes_run]",
-}
 # What Docker is given as files only.
 SECRET_KEYS = ("secrets", "env_secrets")
-OBSERVATION = {
-    "engine": {"running": True},
-    "host": {"memory_mb": 8192, "cpus": 4, "uid": 0},
-    "files": {},
-    "containers": {},
-    "images": {},
-    "networks": {},
-    "volumes": {},
+GIVEN = {
+    **CANARIES,
+    **FEATURES,
+    # The certificate is made on the controller during a run.
+    "nginx_tls_certificate_source": "files",
+    "nginx_tls_certificate": "certificate",
+    "nginx_tls_certificate_key": "canary-key",
+    "backups_command": ["true"],
 }
-SECRETS = (
-    "django_key",
-    "postgres_superuser",
-    "postgres_owner",
-    "postgres_application",
-    "redis_broker",
-    "redis_cache",
-    "backups_cipher",
-    "admin",
-)
+
+
+def expressions(what: str) -> dict[str, str]:
+    """Role to the expression of all that it hands to the role `container`."""
+
+    def expression(value: str | list) -> str:
+        if isinstance(value, list):
+            return "[%s]" % ", ".join(map(expression, value))
+        return value.strip().removeprefix("{{").removesuffix("}}").strip()
+
+    loader = DataLoader()
+    found = {}
+    for role in GROUPS:
+        values = dict.fromkeys(expression(one[what]) for one in handed(ROOT, loader, role, what))
+        if values:
+            found[role] = " + ".join(values if what == LONG_LIVED else ("[%s]" % value for value in values))
+    return found
+
+
+SPECIFICATIONS = expressions(LONG_LIVED)
+ONE_OFF = expressions(ONCE)
 
 
 def scope(loader: DataLoader, environment: str, role: str, name: str = "", **given: object) -> dict:
     """Variables as the role sees them on a host of an environment, by default the first."""
-    inventory = InventoryManager(loader, sources=[str(ROOT / "inventories" / environment / "hosts.yml")])
-    host = inventory.get_hosts(name or "all")[0]
-    manager = VariableManager(loader, inventory)
-    variables = {**manager.get_vars(host=host), "hostvars": HostVars(inventory, manager, loader)}
-    folder = ROOT / "roles" / role
-
-    def load(path: Path) -> dict:
-        return loader.load_from_file(str(path), trusted_as_template=True) or {}
-
-    # Precedence as in a play: the roles' defaults, the inventory, what a run adds, the roles' vars.
-    return {
-        **load(ROOT / "roles" / "container" / "defaults" / "main.yml"),
-        **load(folder / "defaults" / "main.yml"),
-        **variables,
-        "playbook_dir": str(ROOT / "playbooks"),
-        "inventory_dir": str(ROOT / "inventories" / environment),
-        "role_path": str(folder),
-        "ansible_search_path": [str(folder)],
-        "container_observation": OBSERVATION,
-        **{f"secret_{name}": "canary-" + name for name in SECRETS},
-        # The certificate is made on the controller during a run.
-        "nginx_tls_certificate_source": "files",
-        "nginx_tls_certificate": "certificate",
-        "nginx_tls_certificate_key": "canary-key",
-        "backups_command": ["true"],
-        "backend_processes": {"mail": {"command": ["true"]}},
-        "backend_periodic_commands": {"tidy": {"command": ["true"], "every": 60}},
-        "backend_release_commands_after": [["true"]],
-        "backend_secret_env": {"TOKEN": "canary-token"},
-        "backend_secret_files": {"/etc/app.ini": "canary-file"},
-        **given,
-        **load(ROOT / "roles" / "container" / "vars" / "main.yml"),
-        **load(folder / "vars" / "main.yml"),
-    }
+    variables = host_variables(loader, [ROOT / "inventories" / environment / "hosts.yml"], name)
+    return specified.scope(ROOT, loader, role, variables, {**GIVEN, **given})
 
 
 @cache
 def templated(environment: str, role: str, expression: str, name: str = "", **given: object) -> list[dict]:
     """Value of an expression as the role sees it on a host of an environment, by default the first."""
     loader = DataLoader()
-    variables = scope(loader, environment, role, name, **given)
-    return Templar(loader, variables=variables).template(trust_as_template("{{ %s }}" % expression))
+    return evaluated(loader, scope(loader, environment, role, name, **given), expression)
 
 
 # Braces within a template, that are not its end.
@@ -225,12 +187,9 @@ def test_in_development_every_port_is_bound_to_localhost(role):
 
 
 def test_every_role_that_runs_containers_is_covered():
-    calling = {
-        path.parents[1].name
-        for path in (ROOT / "roles").glob("*/tasks/*.yml")
-        if "container_specs:" in path.read_text() and path.parents[1].name != "container"
-    }
-    assert calling == set(SPECIFICATIONS)
+    texts = {path: path.read_text() for path in (ROOT / "roles").glob("*/tasks/*.yml")}
+    calling = {path.parents[1].name for path, text in texts.items() if re.search("container_(specs|run):", text)}
+    assert calling - {"container"} == set(GROUPS) == set(SPECIFICATIONS)
 
 
 @pytest.mark.parametrize(
