@@ -110,7 +110,7 @@ def test_request_id_is_taken_over_or_made(client: Client) -> None:
 
 def test_record_is_one_line_of_json_with_its_traceback() -> None:
     try:
-        raise ValueError("two\nlines")  # noqa: TRY301
+        raise ValueError("two\nlines")  # noqa: TRY301 - a traceback is wanted
     except ValueError:
         record = logging.LogRecord("x", logging.ERROR, __file__, 1, "Failed: %s", ("ü",), sys.exc_info())
     record.broadcast = 7

@@ -16,7 +16,7 @@ options:
     elements: str
     required: true
   roles:
-    description: Roles whose plans are registered as C(<role>_plan).
+    description: Roles to show, in this order, of those whose plans M(broadcast.stack.role_plan) keeps.
     type: list
     elements: str
     required: true

@@ -71,19 +71,28 @@ def test_every_variable_of_an_application_has_its_page():
     assert [name for name in VARIABLES if name.startswith("backend_") and not re.search(rf"\b{name}\b", shown)] == []
 
 
+def names() -> set[str]:
+    """Variables of wiring and roles, what roles register, modules and filters."""
+    files = [path for folder in ("group_vars", "roles") for path in (ROOT / folder).rglob("*.yml")]
+    found = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")} | set(VARIABLES)
+    for path in files:
+        found.update(re.findall(r"^ *(?:register: )?(\w+)\b", path.read_text(), re.MULTILINE))
+    for path in (ROOT / "plugins/filter").glob("*.py"):
+        found.update(re.findall(r'"(\w+)":', path.read_text()))
+    return found
+
+
+NAMES = names()
+ROOMS = ["backend", "stack", *(path.name for path in (ROOT / "roles").iterdir())]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_variable_that_a_page_names_exists(page):
     # The release notes name what was renamed.
     if page.name == "CHANGELOG.md":
         return
-    wired = {
-        name
-        for path in (ROOT / "group_vars").rglob("*.yml")
-        for name in re.findall(r"^(\w+):", path.read_text(), re.MULTILINE)
-    }
-    modules = {path.stem for path in (ROOT / "plugins/modules").glob("*.py")}
-    named = set(re.findall(r"`((?:backend|stack)_[a-z_]*[a-z])`", page.read_text()))
-    assert sorted(named - wired - modules - set(VARIABLES)) == []
+    named = set(re.findall(rf"`((?:{'|'.join(ROOMS)})_[a-z_]*[a-z])`", page.read_text()))
+    assert sorted(named - NAMES) == []
 
 
 def test_the_index_names_every_page_and_every_page_the_index():

@@ -128,6 +128,35 @@ def test_only_the_container_role_runs_containers():
     assert found == []
 
 
+def names_of_tasks(tasks: list[dict]) -> list[str]:
+    nested = [names_of_tasks(task[part]) for task in tasks for part in ("block", "rescue", "always") if part in task]
+    return [task.get("name", "") for task in tasks] + [name for names in nested for name in names]
+
+
+def test_a_task_says_which_file_of_its_role_it_is_in():
+    """`Retire | Stop ...`: a task of a run is found without a search. Names begin with a capital letter."""
+    found = []
+    for path in sorted((ROOT / "roles").glob("*/tasks/*.yml")):
+        begin = "" if path.stem == "main" else path.stem.replace("_", " ").capitalize() + " | "
+        for name in names_of_tasks(load(path)):
+            if not re.fullmatch(re.escape(begin) + "[A-Z][^|]*", name):
+                found.append(f"{path.relative_to(ROOT)}: {name}")
+    assert found == []
+
+
+def test_a_lint_rule_is_skipped_with_its_reason_on_the_line():
+    listed = subprocess.run(["git", "ls-files", "*.py", "*.yml"], cwd=ROOT, capture_output=True, text=True, check=True)
+    bare = re.compile("# no" r"qa(?!: *[A-Za-z0-9\[\]-]+(?:, *[A-Za-z0-9\[\]-]+)* +\W*\w)")
+    found = [
+        f"{name}: {line.strip()}"
+        for name in listed.stdout.splitlines()
+        if (ROOT / name).exists()
+        for line in (ROOT / name).read_text().splitlines()
+        if bare.search(line)
+    ]
+    assert found == []
+
+
 def test_templates_say_that_they_are_managed():
     found = [
         str(path.relative_to(ROOT))
