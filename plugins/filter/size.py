@@ -9,12 +9,12 @@ from ansible.errors import AnsibleFilterError
 
 # Always binary: Redis reads 1m as 10**6 and 1mb as 2**20, Docker reads both as 2**20, Celery counts KiB.
 _UNITS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)(?:i?b)?", re.IGNORECASE)
+SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>[kmgt]?)(?:i?b)?", re.IGNORECASE)
 
 
 def size_bytes(text: str | int, unit: str = "b") -> int:
     """Bytes of a size, or whole KiB, MiB, GiB of it (rounded down) with unit 'k', 'm', 'g'."""
-    match = _SIZE.fullmatch(str(text).strip())
+    match = SIZE.fullmatch(str(text).strip())
     if not match:
         raise AnsibleFilterError(f"{text!r} is not a size; write for example 256m or 1g")
     amount = float(match["number"]) * 1024 ** _UNITS[match["unit"].lower()]
@@ -29,7 +29,7 @@ def tmpfs_problems(tmpfs: list[str], variable: str, memories: dict[str, str]) ->
     wanted = 0
     for text in tmpfs:
         for size in re.findall(r"[:,]size=([^,]*)", text):
-            if not _SIZE.fullmatch(size):
+            if not SIZE.fullmatch(size):
                 # A percentage is that of the host's memory.
                 return [f"{variable}: size={size} of {text} is not a size; write for example size=64m"]
             wanted += size_bytes(size)
@@ -38,7 +38,7 @@ def tmpfs_problems(tmpfs: list[str], variable: str, memories: dict[str, str]) ->
         " killed before they are full; make size= smaller, or that memory larger"
         for name, memory in memories.items()
         # What is no size is told by who reads it.
-        if _SIZE.fullmatch(str(memory).strip()) and wanted >= size_bytes(memory)
+        if SIZE.fullmatch(str(memory).strip()) and wanted >= size_bytes(memory)
     ]
 
 
