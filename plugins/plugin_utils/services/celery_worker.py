@@ -181,18 +181,14 @@ class CeleryWorker:
     @classmethod
     def read(cls, said: Settings) -> CeleryWorker:
         """From what an inventory says. Keys without a meaning are refused by the role's first task."""
-        pools, beat = said.get("pools") or {}, said.get("beat") or {}
-        timers, working_dir = said.get("timers") or {}, said["working_dir"]
+        pools, beat, timers = (said.get(key) or {} for key in ("pools", "beat", "timers"))
+        plain = ("app", "command", "container_prefix", "needs", "tmpfs", "log_level", "reload")
+        folder = {"working_dir": said["working_dir"]}
         return cls(
-            **{
-                key: said[key]
-                for key in ("app", "command", "container_prefix", "needs", "tmpfs", "log_level", "reload")
-            },
+            **{key: said[key] for key in plain},
             pools=tuple(entry(Pool, name, one, said=frozenset(one or {})) for name, one in pools.items()),
             beat=Beat(**beat),
-            timers=tuple(
-                entry(Timer, name, {"working_dir": working_dir, **(one or {})}) for name, one in timers.items()
-            ),
+            timers=tuple(entry(Timer, name, {**folder, **(one or {})}) for name, one in timers.items()),
         )
 
     def problems(self) -> list[str]:
