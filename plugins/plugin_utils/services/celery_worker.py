@@ -20,11 +20,11 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.services.cron impo
 Settings = t.Mapping[str, t.Any]
 NAME = re.compile("[a-z][a-z0-9-]*")
 NAME_FAULT = "the name may hold lower-case letters, digits and dashes, and begins with a letter"
-# Celery's own command line is started by a launcher that notes its work for the health check.
+# A launcher starts Celery's own command line and notes its work for the health check.
 LAUNCHER = ("python", "/run/config/celery_health.py")
-# A task that is running when code changes gets the five seconds that watchfiles gives.
+# A task that runs while code changes has the five seconds that watchfiles gives it.
 RELOADER = ("watchfiles", "--filter", "python")
-# Workers need not listen to each other: gossip and mingle are traffic that grows with the square of their number.
+# Workers need not listen to each other: the traffic of gossip and mingle grows with the square of their number.
 QUIET = ("--without-gossip", "--without-mingle")
 # Memory of the application itself, and of each process that runs tasks, in MiB.
 APPLICATION_MB = 256
@@ -286,7 +286,7 @@ class CeleryWorker:
             "env": {**base["env"], **timer.env},
             "memory": timer.memory,
             "cpus": timer.cpus,
-            # A running command may finish.
+            # A command that runs may finish.
             "stop_timeout": min(whole(timer.timeout), 600),
             **fixed["timer"],
         }
