@@ -26,7 +26,7 @@ class ActionModule(ActionBase):
                 "programs": {"type": "list", "elements": "str"},
             }
         )
-        # Ansible removes it at the end of the run, also of one that fails.
+        # Ansible removes the folder at the end of the run, even of one that fails.
         path = tempfile.mkdtemp(prefix="context-", dir=constants.DEFAULT_LOCAL_TMP)
         try:
             copy_context(arguments["context"], path, arguments["programs"])

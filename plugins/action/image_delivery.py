@@ -14,7 +14,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.plugin_utils.images import archive as image_archive
 
-# Of what a connection takes at once; it is held in memory.
+# Bytes that a connection takes at once. They are held in memory.
 PIECE = 16 * 2**20
 # Seconds after which a receiver that hears nothing ends, and a piece that nobody takes is given up.
 RECEIVER_SECONDS, PIECE_SECONDS = 7200, 600
@@ -72,7 +72,7 @@ class ActionModule(ActionBase):
         def send(piece: bytes) -> None:
             done = self.on_host(SEND.format(folder=folder, seconds=PIECE_SECONDS), piece)
             if done["rc"]:
-                # What the end says is the reason.
+                # The last words of the process are the reason.
                 raise BrokenPipeError(self.told(done) or "the host took no more of it")
 
         pieces, broken = image_archive.Pieces(send, PIECE), None
@@ -90,7 +90,8 @@ class ActionModule(ActionBase):
 
     def on_host(self, script: str, piece: bytes | None = None) -> dict[str, t.Any]:
         """Run a script on the host as the user that the task becomes."""
-        # With input there is no terminal that would change it, or end what goes on in the background.
+        # A command with input gets no terminal. A terminal would change the input, or end what goes on in the
+        # background.
         return self._low_level_execute_command("sh -c %s" % shlex.quote(script.strip()), in_data=piece or b"\n")
 
     @staticmethod

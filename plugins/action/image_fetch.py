@@ -12,7 +12,7 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
-# Of what a connection returns at once; it is held in memory.
+# Bytes that a connection returns at once. They are held in memory.
 PIECE = 32 * 2**20
 # The archive of an image is the same each time, and a command cannot go on where another one ended.
 READ = "docker save {references} 2> /dev/null | tail -c +{first} | head -c {size} | base64 --wrap 0"
@@ -69,5 +69,5 @@ class ActionModule(ActionBase):
         return base64.b64decode(done["stdout"].strip(), validate=True)
 
     def on_host(self, script: str) -> dict[str, t.Any]:
-        # With input there is no terminal that would wrap what comes.
+        # A command with input gets no terminal. A terminal would wrap the output.
         return self._low_level_execute_command("sh -c %s" % shlex.quote(script), in_data=b"\n")

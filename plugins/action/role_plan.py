@@ -36,7 +36,7 @@ class ActionModule(ActionBase):
             if self.selected(role, arguments):
                 for host in names:
                     hosts.setdefault(host, []).append(role)
-        # Most of what roles and hosts refer to is the same: the others begin with what the first host has evaluated.
+        # Roles and hosts mostly refer to the same values, so the other hosts begin with the values of the first.
         self.outcomes = {}
         plans, errors = self.plans({host: hosts[host] for host in list(hosts)[:1]}, arguments, task_vars)
         for found, failed in in_forks(

@@ -74,7 +74,7 @@ class ActionModule(ActionBase):
         state = self.arguments["state"]
         try:
             return {"held": self.held, "verified": self.verified, "released": self.released}[state]()
-        # A task that runs once for all hosts would end them all, whatever it says about unreachable ones.
+        # An error of a task that runs once would end all hosts, whatever the task says about unreachable hosts.
         except AnsibleConnectionFailure as error:
             if state == "verified":
                 raise
@@ -93,7 +93,7 @@ class ActionModule(ActionBase):
                 break
             waited = time.monotonic() - begun
             if holder["token"] != abandoned and heartbeat.is_gone(holder["process"]):
-                # Its run was killed on this controller, so nothing needs to be waited for.
+                # The run of the holder was killed on this controller, so there is nothing to wait for.
                 abandoned = holder["token"]
                 continue
             watched = watched or holder["overdue"]
@@ -102,13 +102,14 @@ class ActionModule(ActionBase):
             if not told:
                 self._display.display("%s Waiting." % result["msg"])
                 told = True
-            # Until the next chance: its next heartbeat, the end of its time to live, or of our patience.
+            # The next chance is the holder's next heartbeat, the end of its time to live, or the end of our patience.
             chances = [rules.interval(holder["ttl"]), holder["ttl"] - holder["heartbeat_age"] + 0.05]
             if not holder["overdue"]:
                 chances.append(self.arguments["wait"] - waited)
             time.sleep(max(0.2, min(chances)))
             if not self.alive():
-                # Of a killed run only this worker is left, and it must not take a lock that nobody would use.
+                # When the run was killed, only this worker is left of it. It must not take a lock that nobody would
+                # use.
                 return {"failed": True, "token": "", "msg": "The run was killed while it waited for the lock."}
         result["waited_seconds"] = round(time.monotonic() - begun, 1)
         if watched:
@@ -140,7 +141,7 @@ class ActionModule(ActionBase):
             return result
         heartbeat.end(pid, since)
         if code == rules.GONE:
-            # Somebody was faster than the first beat; the module tells who.
+            # Somebody was faster than the first heartbeat. The module tells who.
             return self.module(module_args={**self.arguments, "state": "verified", "token": token})
         self.module(module_args={**self.arguments, "state": "released", "token": token})
         return {
@@ -151,7 +152,7 @@ class ActionModule(ActionBase):
         }
 
     def beat(self, command: str) -> int:
-        # The queue to ansible-playbook has a lock that a killed beat would never give back.
+        # The queue to ansible-playbook has a lock. A heartbeat that is killed would never give it back.
         Display()._final_q = None
         code = heartbeat.FAILED
         for _attempt in range(2):
@@ -167,10 +168,10 @@ class ActionModule(ActionBase):
     def verified(self) -> dict[str, t.Any]:
         path, token, ttl = (self.arguments[name] for name in ("path", "token", "ttl"))
         if token:
-            # A tenth of what a module costs, so that it can stand before each step.
+            # This costs a tenth of a module, so a check can stand before each step.
             done = self._low_level_execute_command(rules.renewing_command(path, token, ttl))
             if done["rc"] == 0:
-                # Its process may have been killed alone, for want of memory for instance.
+                # The process of the heartbeat may have been killed alone, for instance for want of memory.
                 return self.kept({"changed": False, "token": token, "msg": "Still holding the lock %s." % path})
         return self.module(module_args={**self.arguments, "state": "verified"})
 

@@ -29,7 +29,7 @@ class ActionModule(ActionBase):
                 "web_hosts": {"type": "list", "elements": "str", "default": []},
                 "release_hosts": {"type": "list", "elements": "str", "default": []},
                 "plans": {"type": "list", "elements": "str", "default": []},
-                # Not an int, so that the error can tell which numbers there are.
+                # The number is no int here, so that the error can tell which numbers there are.
                 "target": {"type": "str", "default": "0"},
             }
         )

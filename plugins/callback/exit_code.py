@@ -47,8 +47,8 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats):
         code = self.code
         if code is None:
-            # Also when an inventory without hosts made it skip everything.
+            # An inventory without hosts makes Ansible skip everything. That counts as well.
             code = self.otherwise
         if code is not None:
-            # Nothing else can change it: the executor counts failed hosts.
+            # There is no other way to change the exit code: the executor counts failed hosts.
             raise SystemExit(code)

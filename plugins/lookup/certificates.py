@@ -57,7 +57,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.authorities import
     trusted_texts,
 )
 
-# Whoever steals a key has it no longer than this.
+# A stolen key is of use no longer than this.
 LONGEST_DAYS = 366
 
 
@@ -75,7 +75,7 @@ def read_store(directory: Path, wanted: list[dict], renew_days: int, authority_r
             pair["certificate"],
             pair["key"],
             item.get("names") or [],
-            # One that is missing has signed nothing.
+            # An authority that is missing has signed nothing.
             authority or "none",
             renew_days,
             addresses=item.get("addresses") or [],
@@ -89,7 +89,7 @@ def read_store(directory: Path, wanted: list[dict], renew_days: int, authority_r
     sentences += ["%s: %s" % (name, text) for name, found in outdated.items() for text in found]
     return {
         "certificate": authority,
-        # In an order that stays when the next one becomes the one that signs.
+        # The order stays the same when the next authority becomes the one that signs.
         "trusted": "\n".join(sorted(trusted_texts(directory))),
         "pairs": pairs,
         "authority": problems,

@@ -17,7 +17,8 @@ import typing as t
 
 FILE = "/etc/docker/daemon.json"
 PID_FILE = "/run/docker.pid"
-# Of the service, beside the variable DOCKER_OPTS in DEFAULTS; the folders in the service manager's order.
+# Where options of the service are, beside the variable DOCKER_OPTS in DEFAULTS. The folders are in the service
+# manager's order.
 UNIT = "docker.service"
 UNIT_FOLDERS = (
     "/etc/systemd/system",
@@ -29,11 +30,11 @@ UNIT_FOLDERS = (
 DEFAULTS = "/etc/default/docker"
 DIRECTORY = "/etc/broadcast.stack"
 
-# Without it the containers of all stop when the Engine is restarted or upgraded.
+# Without live-restore everybody's containers stop when the Engine is restarted or upgraded.
 NEEDED = {"live-restore": True}
 # An Engine that is there already has its own way to publish ports, which works as well.
 OF_A_NEW_ENGINE = {"userland-proxy": False}
-# The whole file of the first versions, without what the inventory added to it. They knew no other's options.
+# The file that the first versions wrote, without what the inventory added. They knew no options of others.
 FIRST_VERSIONS = {
     "live-restore": True,
     "log-driver": "json-file",
@@ -41,7 +42,8 @@ FIRST_VERSIONS = {
     "no-new-privileges": True,
     "userland-proxy": False,
 }
-# Another value of these shows the Engine another place or form of its data: what was there seems gone.
+# Another value of these options shows the Engine another place or form of its data, and its images and volumes seem
+# gone.
 DATA = (
     "containerd",
     "containerd-namespace",
@@ -54,8 +56,8 @@ DATA = (
     "storage-opts",
     "userns-remap",
 )
-# The Engine takes these from its file while it runs. For others, and for one of these that has gone, it is restarted,
-# since a reload keeps what it had.
+# The Engine takes these options from its file while it runs. For other options it is restarted, and also when one of
+# these was removed from the file: a reload keeps its value.
 RELOADED = {
     "allow-nondistributable-artifacts",
     "authorization-plugins",
@@ -155,7 +157,7 @@ def service_arguments(systemd: bool, root: str = "/") -> list[str]:
     """Arguments that the service gives the Engine: of its unit and drop-ins, or without systemd its defaults."""
     folders = [os.path.join(root, folder.lstrip("/")) for folder in UNIT_FOLDERS if systemd]
     units = [path for folder in folders if os.path.isfile(path := os.path.join(folder, UNIT))]
-    # Of drop-ins with the same name the first folder's counts.
+    # When drop-ins have the same name, that of the first folder counts.
     drop_ins = {
         os.path.basename(path): path
         for folder in reversed(folders)
@@ -325,7 +327,7 @@ def merge(observation: dict, options: dict) -> dict:
     try:
         written = parsed("", seen["note"])
     except ValueError:
-        # Nothing is taken for ours then, so nothing is removed.
+        # Then no option is taken for the stack's, so none is removed.
         written = {}
     if not written and of_first_versions(seen["text"], present, options):
         written = present

@@ -10,9 +10,10 @@ import subprocess
 
 DIRECTORY = "/etc/broadcast.stack"
 SEARCH_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
-# Link-local addresses, where nearly all clouds have it, and those of Alibaba, Oracle's first ones, and Azure.
+# The link-local addresses, where nearly all clouds have their metadata service, and the addresses of Alibaba, of
+# Oracle's first instances, and of Azure.
 METADATA = ["169.254.0.0/16", "100.100.100.200", "192.0.0.192", "168.63.129.16"]
-# Of Amazon and Google.
+# The addresses of Amazon and Google.
 METADATA_6 = ["fe80::/10", "fd00:ec2::/32", "fd20:ce::/32"]
 REFUSE = "reject with icmpx admin-prohibited"
 # First half of the hardware addresses of containers that share a network with others but not its way out. Only root of
@@ -84,7 +85,7 @@ def rules(stack: str, wanted: dict, subnets: list[str], managed: str, seen: dict
     for hook, texts in chains.items():
         lines += [
             "    chain %s {" % hook,
-            # Before Docker's own chains; what is accepted here still passes those.
+            # This chain comes before Docker's own. Packets that it accepts still pass Docker's.
             "        type filter hook %s priority filter - 10; policy accept;" % hook,
             *("        %s" % text if text else "" for text in texts),
             "    }",
@@ -108,7 +109,8 @@ def allowed(wanted: dict, subnets: list[str], seen: dict) -> list[str]:
 def reached(wanted: dict, subnets: list[str], seen: dict) -> list[str]:
     """Who reaches containers of the stack, and the stack's other hosts."""
     inside, address = elements(subnets), wanted.get("address")
-    # What a connection was opened to, before Docker translated it; open ones are judged again and again.
+    # The address that a connection was opened to, before Docker translated it. Open connections are judged again and
+    # again.
     lines = ["", "# Who may use a published port."] if wanted.get("ports") else []
     for entry in wanted.get("ports") or []:
         match = "ct original ip daddr %s meta l4proto %s ct original proto-dst %d" % (
@@ -172,8 +174,8 @@ def inward_only(wanted: dict, subnets: list[str], seen: dict) -> list[str]:
     if seen.get("bridges"):
         outward += ["meta nfproto ipv6 %s oifname != %s" % (source, names) for source in sources_6]
     for match in outward:
-        # An open connection is new to a kernel that has forgotten it, as it does when a copy of the edge ends; only its
-        # first packet opens one.
+        # A kernel that has forgotten an open connection takes it for new. That happens when a copy of the edge ends.
+        # Only the first packet opens a connection.
         lines.append("%s tcp flags & (syn | ack) == syn ct state new %s" % (match, REFUSE))
         lines.append("%s meta l4proto != tcp ct state new %s" % (match, REFUSE))
     return lines

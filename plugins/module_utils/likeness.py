@@ -39,7 +39,7 @@ def like(detail, name, labels, config=None, host_config=None):
     """
     own, host = detail["Config"], detail["HostConfig"]
     joined = detail["NetworkSettings"].get("Networks") or {}
-    # Who has no way out gets a copy without one, see the key inward of a specification.
+    # The copy of a container without a way out has none either, see the key inward of a specification.
     inward = [network for network, value in joined.items() if firewall.is_inward(value.get("MacAddress") or "")]
     networks = inward + sorted(set(joined) - set(inward))
     address = firewall.inward_address(name)

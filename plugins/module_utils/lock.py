@@ -22,7 +22,7 @@ import uuid
 HEARTBEATS_PER_TTL = 6
 # A heartbeat that has failed to come twice is overdue: its process may have been killed.
 OVERDUE_HEARTBEATS = 2
-# Exit codes of the renewing command, none of which a shell, ssh, sudo or docker uses.
+# Exit codes of the command that renews. A shell, ssh, sudo and docker use none of them.
 GONE, STALE = 83, 84
 GUARD_SECONDS = 20
 
@@ -134,7 +134,7 @@ class Lock:
         try:
             record = json.loads(text)
             token, ttl, since = record["token"], float(record["ttl"]), float(record["acquired_epoch"])
-        # Damaged by hand; its age still tells when it may be taken over.
+        # Somebody has damaged the file. Its age still tells when the lock may be taken over.
         except (ValueError, KeyError, TypeError):
             record, token, ttl, since = {}, "", 30.0, written
         try:

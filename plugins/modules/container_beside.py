@@ -74,7 +74,7 @@ from ansible_collections.broadcast.stack.plugins.module_utils import likeness
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import HOST_OPTION, Engine, EngineError, joined
 
 TIMED_OUT = 124
-# A container with secret variables starts with these words, see plugin_utils/containers: its command follows.
+# A container with secret variables starts with these words, and its own command follows. See plugin_utils/containers.
 SECRET_ENV_COMMAND = ["sh", "-c", '. /run/secrets/.environment; exec "$@"', "sh"]
 
 

@@ -110,13 +110,13 @@ def stop(docker_host, name, extra_seconds, with_remove, check_mode):
         return {**result, "seconds": None, "killed": None} if running else result
     engine = Engine(docker_host, timeout=patience(grace))
     begun = time.monotonic()
-    # Also for one that does not run: it may be between two restarts.
+    # A container that does not run is stopped as well: it may be between two restarts.
     try:
         engine.request("POST", "/containers/%s/stop" % identity, t=grace)
         result["seconds"] = round(time.monotonic() - begun, 2) if running else 0.0
         result["exit_code"] = engine.get("/containers/%s/json" % identity)["State"]["ExitCode"]
     except EngineError as error:
-        # It removed itself when it ended.
+        # The container removed itself when it ended.
         if error.status != MISSING:
             raise
         result["removed"] = True

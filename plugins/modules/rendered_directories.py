@@ -165,7 +165,7 @@ def converge(directory, files, check_mode):
         return written or folders, removed, before
     for path in folders:
         os.makedirs(path, exist_ok=True)
-        # Writable while it is being filled; the wished mode may forbid it to an owner who is not root.
+        # The directory is writable while it is filled. The wished mode may forbid writing to an owner who is not root.
         directory.own(path, directory.uid, directory.gid, directory.directory_mode | 0o300)
     if not folders and (written or removed):
         for path in directory.folders(files):

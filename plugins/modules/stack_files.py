@@ -68,7 +68,7 @@ import shutil
 
 from ansible.module_utils.basic import AnsibleModule
 
-# What a run makes in the folder of a container, see the role container.
+# Folders that a run makes in the folder of a container, see the role container.
 MARKS = frozenset(
     {"env", "config", "mounted", "secrets", "mounted_secrets", "state", "slot", "maintenance", "loaded", "leave"}
 )
@@ -113,7 +113,7 @@ def remove(stack, root, containers, names, foreign, check_mode):
         left = [entry for entry in sorted(os.listdir(path)) if os.path.join(path, entry) not in gone]
         if left:
             kept += [found for entry in left if (found := os.path.join(path, entry)) not in kept]
-            # What holds something stays as well, up to the root.
+            # Directories that hold something stay as well, up to the root.
             break
         if not check_mode:
             os.rmdir(path)

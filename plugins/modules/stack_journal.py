@@ -99,7 +99,8 @@ def keep_journal(folder, record, live, keep, check_mode):
         record = {**record, "migrations": migrated}
     changed = read(path) != record or (live and read(current) != record)
     others = [other for other in sorted(glob.glob(os.path.join(journal, "*.json"))) if other != path]
-    # An attempt that had become live goes on serving, so it can be gone back to; another one has left nothing.
+    # An attempt that had become live goes on serving, so a rollback can go back to it. Other attempts have left
+    # nothing.
     served = read(current) or {}
     ended = {other: entry for other in others if (entry := read(other) or {}).get("result") == "running"}
     ended = {

@@ -173,7 +173,7 @@ def main():
         argument_spec={
             "state": {"type": "str", "choices": ["held", "verified", "released"], "default": "held"},
             "path": {"type": "path", "required": True},
-            # Proves who holds the lock, but opens nothing.
+            # The token proves who holds the lock. It opens nothing, so it is no secret.
             "token": {"type": "str", "default": "", "no_log": False},
             "owner": {"type": "str", "default": ""},
             "purpose": {"type": "str", "default": ""},

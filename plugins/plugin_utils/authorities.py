@@ -20,7 +20,7 @@ from ansible_collections.broadcast.stack.plugins.filter.certificate_problems imp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-# Names of files in an authority's folder: the one that signs, the one that will, and the one that did.
+# Names of files in an authority's folder: the authority that signs, the next one, and the previous one.
 SIGNING, NEXT, PREVIOUS = "ca", "ca-next", "ca-previous"
 # Days before its expiry from which on an authority is signed anew: it must outlive every certificate that it signs.
 RENEW_DAYS = 400
@@ -71,7 +71,7 @@ class Shown:
     trusted: tuple[x509.Certificate, ...] = ()
 
     def trusts(self, authority: x509.Certificate) -> bool:
-        # One that was signed again with its key is the same authority.
+        # A certificate that was signed again with the same key is the same authority.
         return spki(authority.public_key()) in {spki(one.public_key()) for one in self.trusted}
 
 
@@ -129,7 +129,7 @@ def problems(
     ours = {one.host for one in shown if one.leaf and signed_by(one.leaf, signing)}
     showing = {one.host for one in shown if one.leaf}
     if ours and 2 * len(ours) > len(showing):
-        # In use on most hosts: one that was away learns it now.
+        # The authority is in use on most hosts. A host that was away learns it now.
         return lost_key(folder)
     distrusting = [
         one

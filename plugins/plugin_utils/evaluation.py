@@ -60,14 +60,14 @@ def plain(value: t.Any) -> t.Any:
 def same(one: t.Any, other: t.Any) -> bool:
     try:
         return one is other or (type(one) is type(other) and one == other)
-    # To compare an encrypted value is to decrypt it, which its own variable reports.
+    # To compare an encrypted value is to decrypt it. When that fails, the value's own variable reports it.
     except AnsibleError:
         return False
 
 
 def read(value: t.Any) -> templates.Reading:
     """What the texts of a raw value refer to."""
-    # Hosts and roles share most values, so each object is read once; and kept, or its id would be used again.
+    # Hosts and roles share most values, so each object is read once. It is kept, or another object could get its id.
     if id(value) not in READINGS:
         reading = functools.reduce(operator.or_, map(templates.read, texts(value)), templates.NOTHING)
         READINGS[id(value)] = (value, reading)
@@ -101,14 +101,14 @@ class HostVariables:
     ) -> None:
         self.name = name
         self.raw = raw
-        # What is evaluated takes the place of its template.
+        # Evaluated values. Each takes the place of its template.
         self.scope = {**raw, **({"hostvars": hostvars} if hostvars is not None else {})}
         self.template = templar.copy_with_new_env(available_variables=self.scope).template
-        # Shared by all hosts of a run: most of their variables come from the same files.
+        # All hosts of a run share these: most of their variables come from the same files.
         self.outcomes: dict[str, list[Outcome]] = {} if outcomes is None else outcomes
         self.values: dict[str, t.Any] = {}
         self.errors: dict[str, Exception] = {}
-        # Variables that a lookup has bound, and which so have their values.
+        # Variables that a lookup has bound. They have their values already.
         self.held = frozenset(held)
         self.prepared: set[str] = set()
         self.opened: dict[str, frozenset[str]] = {}
@@ -146,7 +146,7 @@ class HostVariables:
                 return UNSET
 
         value = piece(self.raw[name], name)
-        # Together they may fail where none does alone.
+        # The values together may fail where no value alone does.
         return (None if value is UNSET else value), failed or {name: (self.raw[name], self.errors[name])}
 
     def value(self, name: str) -> t.Any:
@@ -188,7 +188,7 @@ class HostVariables:
                 if self.open(name):
                     self.prepare(self.raw[name])
                 else:
-                    # An unused branch of a template may fail, which is then nobody's problem.
+                    # A branch of a template that is not used may fail. That is nobody's problem.
                     self.fails(name)
 
     @functools.cached_property
@@ -205,7 +205,7 @@ class HostVariables:
         is then another one elsewhere, so its template stays.
         """
         if name not in self.opened:
-            # For a variable that refers to itself.
+            # A variable may refer to itself.
             self.opened[name] = frozenset()
             found: set[str] = set()
             for text in texts(self.raw[name]):

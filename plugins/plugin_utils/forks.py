@@ -39,5 +39,5 @@ def fork(work: Callable[[list], object], part: list) -> tuple[int, int]:
         with open(writer, "wb") as pipe:
             pipe.write(data)
     finally:
-        # Nothing of the parent's is to be ended here, and no error to be shown twice.
+        # Nothing that belongs to the parent may be ended here, and no error may be shown twice.
         os._exit(0)

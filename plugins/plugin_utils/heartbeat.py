@@ -15,7 +15,7 @@ import time
 import typing as t
 
 PROC = pathlib.Path("/proc")
-# Where processes can be looked up only by starting another one, less often.
+# Where a look at processes starts another process, the look is taken less often.
 POLL_SECONDS = 0.5 if (PROC / "self" / "stat").exists() else 2.0
 FAILED = 1
 
@@ -64,7 +64,7 @@ def is_gone(known: t.Mapping[str, str]) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        # Another user's, which /proc may hide (hidepid); when it does not, this is a zombie.
+        # The process may be another user's, and /proc may hide it (hidepid). When /proc hides none, this is a zombie.
         return (PROC / str(pid)).exists()
     return True
 
@@ -79,7 +79,7 @@ def let_go_of_files(keep: int) -> None:
     for number in [int(name) for name in os.listdir(folder)]:
         if number not in (keep, null):
             with contextlib.suppress(OSError):
-                # Fails for the one that the listing itself used.
+                # The file descriptor that the listing itself used cannot be read.
                 os.fstat(number)
                 os.dup2(null, number, inheritable=number < 3)
 

@@ -14,7 +14,7 @@ Path = tuple[t.Any, ...]
 Scope = dict[str, list[Path]]
 # A key that is only known when the template is evaluated, and each item of what is looped over.
 ANY = "*"
-# These hand on what they are given.
+# These filters hand on what they are given.
 TRANSPARENT = frozenset(("default", "d", "mandatory"))
 # Whether something is there says nothing about what is in it.
 PRESENCE = frozenset(("defined", "undefined", "none", "mapping"))
@@ -68,7 +68,7 @@ def called(node: nodes.Call, scope: Scope) -> list[Path] | None:
             return extended(paths, key_of(first))
         if target.attr in ("values", "items"):
             return extended(paths, ANY)
-        # Any other method works on what it is called for, as strip() does.
+        # Any other method works on its object, as strip() does.
         return [] if target.attr == "keys" else paths
     if isinstance(target, nodes.Name) and target.name in LOOKUPS and key_of(first) in VARIABLE_LOOKUPS:
         return [(key_of(argument),) for argument in node.args[1:]]
@@ -149,7 +149,7 @@ def bind(target: nodes.Node, paths: list[Path] | None, scope: Scope) -> None:
     if isinstance(target, nodes.Name):
         scope[target.name] = paths or []
     elif isinstance(target, nodes.Tuple):
-        # Of the pairs that items() gives, the second is the value.
+        # items() gives pairs. The second of each is the value.
         for position, item in enumerate(target.items):
             bind(item, paths if position else None, scope)
 
@@ -205,7 +205,7 @@ def pieces(node: nodes.Node, scope: Scope, marks: list[set[Path]]) -> str:
         return FIELD.sub(lambda match: texts.pop(0) if texts else match.group(), template) + "".join(texts)
     if isinstance(node, nodes.Stmt):
         visit(node, scope, set())
-        # What is written on two sides of a condition does not follow one another.
+        # The two sides of a condition do not follow one another.
         return "\n" + "\n".join(pieces(child, scope, marks) for child in node.iter_child_nodes()) + "\n"
     found: set[Path] = set()
     visit(node, scope, found)

@@ -15,7 +15,7 @@ NAME_ALONE = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}")
 # Lookups that evaluate variables that are named by a text.
 EVALUATING = frozenset({"broadcast.stack.each", "broadcast.stack.evaluated"})
 LOOKUPS = frozenset({"lookup", "q", "query"})
-# Lookups that may read variables that the template does not name.
+# Lookups that may read variables which the template does not name.
 READERS = frozenset({"rendered", "template", "varnames", "vars"})
 # Statements that read another template.
 READING_STATEMENTS = frozenset({"extends", "from", "import", "include"})
@@ -35,7 +35,7 @@ class Reading:
     names: frozenset[str] = frozenset()
     # Variables that a lookup evaluates, named by a text.
     targets: frozenset[str] = frozenset()
-    # Variables that hold something else while a lookup evaluates another one.
+    # Variables that a lookup gives another value while it evaluates one.
     bound: frozenset[str] = frozenset()
     # Whether variables may be read that are not named, so that the value tells nothing about another host.
     any_variable: bool = False
@@ -101,7 +101,7 @@ def read(text: str) -> Reading:
                 any_variable = True
             elif value in LOOKUPS and after[0] == ("operator", "("):
                 plugin = literal(after[1])
-                # One that is not named by a text may be any.
+                # A name that is computed may be any.
                 any_variable = any_variable or not plugin or plugin.rpartition(".")[2] in READERS
                 if plugin in EVALUATING:
                     named = terms(code[position + 3 :])

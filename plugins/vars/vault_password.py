@@ -25,7 +25,7 @@ from ansible.plugins.vars import BaseVarsPlugin
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 PREFIX = ".vault-password-"
-# An environment may lie in a folder of another name; what is encrypted knows whose it is.
+# An environment may be in a folder of another name. Encrypted text names its environment.
 LABEL = re.compile(r"\$ANSIBLE_VAULT;1\.2;AES256;([\w.@ -]+)$", re.M)
 
 
@@ -48,14 +48,14 @@ class VarsModule(BaseVarsPlugin):
         found = [(name, VaultSecret(password)) for name in dict.fromkeys(names) if (password := self.password(name))]
         secrets = loader._vault.secrets or []
         if found:
-            # First, since Ansible tries one after the other, and each try takes time.
+            # This secret comes first: Ansible tries one after the other, and each try takes time.
             found += secrets
             loader.set_vault_secrets(found)
-            # Values that are encrypted by themselves are read with these. There is no public way to change them.
+            # Single encrypted values are read with these secrets. There is no public way to change them.
             VaultSecretsContext.current().secrets = found
         elif encrypted and {label for label, _secret in secrets} <= {"inventory"}:
-            # Ansible would say that it cannot decrypt, but neither what is missing nor where. Whoever gave another
-            # password on the command line knows.
+            # Ansible would say that it cannot decrypt, but neither what is missing nor where. Somebody who gave another
+            # password on the command line knows that.
             text = "%s is encrypted, and %s is missing in %s: write the vault password into it"
             raise AnsibleError(text % (encrypted[0], PREFIX + names[0], CHECKOUT))
 

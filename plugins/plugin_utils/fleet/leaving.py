@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from ansible_collections.broadcast.stack.plugins.plugin_utils.fleet import fleet
 
-# Role to the groups whose hosts run it, of roles that keep nothing on the host that others could not do without.
+# For each role the groups whose hosts run it. These roles keep nothing on a host that the stack could not do without.
 GROUPS = {"django_web": ("web",), "celery_worker": ("worker",), "nginx_tls": ("edge",), "gateway": ("redis", "web")}
-# Nothing but people remove what holds the stack's data.
+# Only people remove containers that hold the stack's data.
 DATA = {group: (group,) for group in fleet.HOLDERS}
 
 

@@ -34,7 +34,7 @@ def chain_ids(diff_ids: t.Iterable[str]) -> t.Iterator[str]:
 class Index:
     """What an archive holds: the files of each image's layers with their chains, and what links mean."""
 
-    # Of each image, from the lowest layer: chain and name of its file.
+    # For each image from its lowest layer: the chain and the name of the layer's file.
     images: list[list[tuple[str, str]]]
     links: dict[str, str]
 
@@ -98,11 +98,11 @@ def saved(references: t.Sequence[str]) -> t.Iterator[t.BinaryIO]:
     with process:
         try:
             yield process.stdout
-            # What tar pads its end with.
+            # The zeros with which tar pads the end.
             while process.stdout.read(TEXT_SIZE):
                 pass
         except (tarfile.TarError, KeyError):
-            # One that ended early has said why.
+            # A process that ended early has said why.
             process.stdout.close()
             if not process.wait():
                 raise

@@ -29,7 +29,7 @@ IMAGES: dict[str, tuple[str, str]] = {
     "redis": ("redis", ""),
     "nginx": ("nginx", ""),
     "backups": ("backups", ""),
-    # Made from the application's own base image, when it has one.
+    # Images that are made from the application's own base image, when it has one.
     "django_base": ("base", "base"),
     "django_builder": ("base", "builder"),
     "django": ("django", ""),
@@ -39,8 +39,8 @@ IMAGES: dict[str, tuple[str, str]] = {
 OWN_BASE = {"base": "django_base", "builder": "django_builder"}
 # Build context of an application without a source tree.
 NO_SOURCE = "no-source"
-# Programs in our own contexts, by folder. Modes of a checkout tell nothing: a umask, a file system without them or an
-# archive makes others of them.
+# Programs in our own contexts, by folder. The modes of a checkout tell nothing: a umask, an archive or a file system
+# without modes changes them.
 PROGRAMS = {"backups": ("command",), "base": ("commands/build-secrets",)}
 DEBIAN_TAG = "trixie-slim"
 # Version control and bytecode never make a different image, whatever .dockerignore says.
@@ -202,7 +202,8 @@ def context_files(context: str) -> list[tuple[str, os.stat_result]]:
                 entries = list(scan)
         except PermissionError as error:
             if folder and skipped(folder[:-1]):
-                # Docker does not enter it either; what an exception would bring back of it is missed in the build.
+                # Docker does not enter the folder either. A file in it that an exception would bring back is missed in
+                # the build.
                 continue
             raise unreadable(os.path.join(context, folder), error) from error
         for entry in entries:
@@ -214,7 +215,7 @@ def context_files(context: str) -> list[tuple[str, os.stat_result]]:
                     pending.append(path + "/")
             elif not skipped(path):
                 status = entry.stat(follow_symlinks=False)
-                # A socket is in no archive, and so in no context.
+                # No archive holds a socket, so no context does.
                 if not stat.S_ISSOCK(status.st_mode):
                     found.append((path, status))
     found.sort(key=lambda item: item[0])

@@ -35,7 +35,7 @@ NAMES = {"requirement": "r", "constraint": "c", "editable": "e", "find-links": "
 REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
 VERSION_CONTROL = re.compile(r"\bgit\+(?P<scheme>[a-z]+)")
 ARCHIVES = (".whl", ".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tbz", ".txz")
-# Of an editable folder in development only these make another image; its code is mounted.
+# In development only these files of an editable folder make another image. Its code is mounted.
 BUILD_DEFINITIONS = ("pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in")
 
 
@@ -143,7 +143,7 @@ class Reader:
 
     def expanded(self, line: str, source: str) -> str | None:
         unset = [name for name in VARIABLE.findall(line) if name not in self.environment]
-        # A secret of an address is the build's; a path has to be known before.
+        # The secret in an address is known to the build alone. A path has to be known before.
         if unset and not REMOTE.search(line):
             text = "needs the variable %s, which is not set" % ", ".join(unset)
             self.fault(source, text, "give it in backend_build_env")

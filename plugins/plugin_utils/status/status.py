@@ -14,7 +14,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.status import stra
 
 HEALTHY, BROKEN, DRIFT, DEGRADED = 0, 1, 2, 3
 STATES = {HEALTHY: "healthy", BROKEN: "broken", DRIFT: "drift", DEGRADED: "degraded"}
-# A certificate that is still this old has not been renewed when it should have been.
+# A certificate with fewer days left was not renewed when it should have been.
 CERTIFICATE_DAYS = 14
 # Roles whose containers come in release slots.
 SLOTTED = ("django_web", "celery_worker")
@@ -99,7 +99,7 @@ def containers_of(host, observation, stack, slot, now):
         if container["stack"] != stack:
             continue
         if container["role"].endswith("-run"):
-            # A release, a backup or a command that runs at the moment; others are remains.
+            # A release, a backup or a command may run at the moment. Other containers are remains.
             if container["status"] == "running":
                 rows.append({**container_row(host, name, container, now), "state": "running"})
             continue
@@ -158,7 +158,7 @@ def compared(host, role, plan, containers):
         present = containers.get(change["name"])
         if present is None and change["action"] == "create":
             rows.append(missing_row(host, change["name"], role))
-        # That it does not run or is unhealthy stands in the table already.
+        # The table already says that the container does not run or is unhealthy.
         elif present is None or serving(present) or not all(text.startswith("is ") for text in change["reasons"]):
             drift.append("%s: %s %s: %s" % (host, change["action"], change["name"], "; ".join(change["reasons"])))
     return rows, drift
@@ -178,13 +178,13 @@ def strained(host, entry, slot, least_free_mb):
     found = [strain.disk(host, observation["host"]["docker_free_mb"], least_free_mb)]
     for name, kind in (entry.get("asked") or {}).items():
         answer = (observation.get("answers") or {}).get(name)
-        # One that does not run is told by the table.
+        # The table already says that a container does not run.
         if answer and live(observation["containers"][name], slot):
             found.append(strain.JUDGES[kind]("%s: %s" % (host, name), answer))
     for name, container in sorted(observation["containers"].items()):
         if live(container, slot):
             found.append(strain.killed("%s: %s" % (host, name), container.get("oom_kills", 0)))
-    # Under maintenance errors are wanted.
+    # During maintenance errors are wanted.
     if entry.get("maintenance") not in observation["files"]:
         found.append(strain.requests(host, observation.get("requests") or {}))
     return [line for broken, _degraded in found for line in broken], [line for _broken, few in found for line in few]
@@ -201,7 +201,7 @@ def document(stack, hosts, slots, web_hosts, backups, now, certificates, least_f
     seen = {host: entry["observation"] for host, entry in hosts.items() if observed(entry["observation"])}
     current = release.live_record(seen)
     records = release.journal(seen)
-    # A run that is going on, or was interrupted, may be the first.
+    # The first run of all may be going on, or may have been interrupted.
     slot = current["slot"] if current else [*slots, ""][0]
     found = {
         "stack": stack,
@@ -302,7 +302,7 @@ def release_lines(found):
     else:
         text = "no release in slots"
     lines = ["%s: %s. %s" % (found["stack"], found["state"], text)]
-    # Releases of older versions have none.
+    # Releases of older versions have no such key.
     if current and current.get("seconds"):
         lines.append("it took %s" % steps.line(current["seconds"]))
     if last:

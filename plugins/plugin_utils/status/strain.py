@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 
-# Shares of the requests in the window that failed: worth a word, and met by most users. Fewer failures than the least
-# are chance.
+# Shares of failed requests in the window: the first is worth a word, the second is met by most users. Fewer failures
+# than the minimum are chance.
 REQUESTS_DEGRADED, REQUESTS_BROKEN, REQUESTS_LEAST = 0.02, 0.2, 5
-# Share of its memory at which a Redis that drops nothing is told.
+# Share of its memory from which on a Redis that drops nothing is called full.
 MEMORY_DEGRADED = 0.9
 
 
