@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import re
-
 from ansible.errors import AnsibleFilterError
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.values import is_positive_size, megabytes
 
-UNITS_MB = {"m": 1, "g": 1024, "t": 1024 * 1024}
 SMALLEST_MB = 256
 SMALLEST_AUTOMATIC_MB = 512
 
@@ -21,10 +19,9 @@ def memory_mb(value: object, host_memory_mb: int) -> int:
     text = str(value).strip().lower()
     if text == "auto":
         return max(SMALLEST_AUTOMATIC_MB, int(host_memory_mb) // 4 // 256 * 256)
-    match = re.fullmatch(r"([1-9][0-9]*)([mgt])b?", text)
-    if match is None:
+    if not is_positive_size(text):
         raise AnsibleFilterError("postgres_memory: %r is not a size such as 512m or 2g, nor auto" % (value,))
-    size = int(match[1]) * UNITS_MB[match[2]]
+    size = int(megabytes(text))
     if size < SMALLEST_MB:
         raise AnsibleFilterError("postgres_memory: %s is less than the %dm PostgreSQL needs" % (value, SMALLEST_MB))
     return size

@@ -17,13 +17,14 @@ from ansible_collections.broadcast.stack.plugins.filter.postgres_tuning import m
         ("512m", 900, 512),
         ("2g", 900, 2048),
         ("2GB", 900, 2048),
+        ("1.5g", 900, 1536),
     ],
 )
 def test_limit_is_a_quarter_of_the_host_or_the_wish(value: str, host_mb: int, expected: int) -> None:
     assert memory_mb(value, host_mb) == expected
 
 
-@pytest.mark.parametrize("value", ["", "12 apples", "0m", "1.5g", "512", "-1g", "100m"])
+@pytest.mark.parametrize("value", ["", "12 apples", "0m", "512", "-1g", "100m"])
 def test_limit_that_is_no_usable_size_is_refused(value: str) -> None:
     with pytest.raises(AnsibleFilterError, match="postgres_memory"):
         memory_mb(value, 4096)

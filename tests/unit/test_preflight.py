@@ -11,6 +11,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils import templates
 from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import application
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import checks as preflight
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import values
 
 STRONG = "q8Zt4LwN0rXv2KcB7mHs"
 KNOWN = {"backend_domains", "backend_image", "postgres_memory", "postgres_image", "stack_name"}
@@ -384,7 +385,7 @@ def test_domains_are_needed_once_each() -> None:
 
 
 def test_health_is_asked_by_address_as_well_but_nobody_is_redirected_from_one() -> None:
-    assert application.host_name_fault("192.0.2.1") is None
+    assert values.host_name_fault("192.0.2.1") is None
     assert "is an address" in lines(application.redirect_problems(["192.0.2.1"], ["a.example"]))
 
 
@@ -848,8 +849,8 @@ def test_disk_clock_and_memory() -> None:
 
 
 def test_memory_limits_are_added_up() -> None:
-    assert preflight.megabytes("1.5g") == 1536
-    assert preflight.megabytes("512m") == preflight.megabytes("512MiB") == preflight.megabytes(512 * 2**20) == 512
+    assert values.megabytes("1.5g") == 1536
+    assert values.megabytes("512m") == values.megabytes("512MiB") == values.megabytes(512 * 2**20) == 512
     assert preflight.memory_limits("256m", "web_memory") == 256
     assert preflight.memory_limits({"a": {"memory": "64m"}, "b": {"memory": "1g"}, "c": {}}, "pools") == 1088
     assert preflight.memory_limits("a memory", "postgres_volume") == 0

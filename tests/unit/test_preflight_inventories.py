@@ -538,7 +538,7 @@ MISTAKES = [
     ("roles", r"postgres_application_user .*: must differ from postgres_owner and from postgres, the superuser"),
     ("roles", r"secret_postgres_application .*: must consist of printable ASCII characters"),
     ("roles", r"redis_instances.broker.max_memory .*: unknown key; did you mean maxmemory\?"),
-    ("roles", r"nginx_tls_server_names .*: 192.0.2.1 must be lower-case host names, no addresses"),
+    ("roles", r"nginx_tls_server_names .*: 192.0.2.1 is an address; give a host name"),
     ("roles", r"gateway_services .*: web: target must be address:port"),
     ("roles", r"celery_worker_periodic_commands.Tidy .*: the name may hold lower-case letters, digits and dashes"),
     ("instances", r"backend_beat_healthcheck .*: test is missing; write for example {test: "),

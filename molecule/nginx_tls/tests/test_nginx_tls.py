@@ -583,7 +583,7 @@ def test_a_key_of_another_certificate_is_refused(host, converge, key_pair):
 def test_names_that_are_addresses_are_refused(converge):
     run = converge(nginx_tls_server_names=["192.0.2.1"])
     assert run.returncode != 0
-    assert "must be lower-case host names" in " ".join(run.stdout.split())
+    assert "192.0.2.1 is an address; give a host name" in " ".join(run.stdout.split())
 
 
 def test_own_certificate_files_are_served(host, converge, key_pair):

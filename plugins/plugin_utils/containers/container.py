@@ -16,6 +16,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible_collections.broadcast.stack.plugins.module_utils import firewall, image_references, stand_in
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import values
 
 ROLES = pathlib.Path(__file__).resolve().parents[3] / "roles"
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -43,6 +44,7 @@ OWN_KEYS = (
     "stateful",
     "volume_access",
 )
+SIZES = ("memory", "shm_size")
 CONFIG_MOUNT = "/run/config"
 SECRETS_MOUNT = "/run/secrets"
 # Exports of env_secrets, read by the shell that then becomes the container's command.
@@ -348,8 +350,23 @@ def with_sizes(tmpfs: list[str], memory: str) -> list[str]:
     Whoever fills one is told that it is full. Without a size the kernel kills the container's process.
     """
     open_ended = [text for text in tmpfs if not re.search(r"[:,]size=", text)]
-    size = human_to_bytes(str(memory).upper().rstrip("B") + "B") // 2 // max(len(open_ended), 1)
+    size = human_to_bytes(memory) // 2 // max(len(open_ended), 1)
     return [text + (",size=%d" if ":" in text else ":size=%d") % size if text in open_ended else text for text in tmpfs]
+
+
+def readable_size(value: object, where: str) -> str:
+    """
+    A size as docker_container reads it, which knows neither 512mb nor 512MiB. A spelling that it reads stays: it is
+    part of the checksum.
+    """
+    try:
+        human_to_bytes(value)
+    except ValueError:
+        amount = values.size(value)
+        if amount is None:
+            raise SpecificationError("%s: %r is not a size; write for example 512m" % (where, value)) from None
+        return "%d" % amount
+    return str(value)
 
 
 def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
@@ -364,6 +381,9 @@ def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
             raise SpecificationError("%s: env_secrets needs a command, which gets the variables" % spec["name"])
         options["command"] = SECRET_ENV_COMMAND + list(spec["command"])
     result = {**policy, **options, "user": "%d:%d" % (uid, gid), "volumes": volumes}
+    for key in SIZES:
+        if result.get(key):
+            result[key] = readable_size(result[key], "%s: %s" % (spec["name"], key))
     # Without cpus, and not with 0, which the module hands on.
     if not result.get("cpus"):
         result.pop("cpus", None)
@@ -506,7 +526,7 @@ def runtime_differences(options: dict, container: dict) -> list[str]:
     """Options that can be changed on an existing container by hand, compared with the Engine's view."""
     found = []
     wished = {
-        "memory": human_to_bytes(str(options["memory"]).upper().rstrip("B") + "B"),
+        "memory": human_to_bytes(options["memory"]),
         "nano_cpus": int(float(options.get("cpus") or 0) * 1e9),
         "pids_limit": options.get("pids_limit") or 0,
         "restart_policy": options["restart_policy"],

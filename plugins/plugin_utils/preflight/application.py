@@ -22,9 +22,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks i
     closure,
     is_secret,
     leaves,
-    megabytes,
     option_problems,
-    parsed_network,
     placeholder,
     shape,
     shown,
@@ -32,12 +30,18 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks i
     suggestion,
     variable_of,
 )
-from ansible_collections.broadcast.stack.plugins.plugin_utils.services.cron import CronError, Schedule
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.values import (
+    LEAST_MEMORY_MB,
+    host_name_fault,
+    is_container_memory,
+    is_container_name,
+    is_positive_size,
+    is_schedule,
+    server_name_fault,
+)
 from ansible_collections.broadcast.stack.plugins.plugin_utils.template_reads import ANY, MARK, Reads
 
 MINIMUM_CONTAINED_LENGTH = 8
-MINIMUM_MEMORY_MB = 16
-DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
 # The application: single values ---------------------------------------------------------------------------------------
@@ -80,13 +84,6 @@ def is_requirement(value: t.Any) -> bool:
         return False
 
 
-def is_schedule(value: t.Any) -> bool:
-    try:
-        return bool(Schedule(str(value)))
-    except CronError:
-        return False
-
-
 def is_smoke_path(value: t.Any) -> bool:
     one = value if isinstance(value, t.Mapping) else {"path": value}
     statuses = one.get("statuses") or []
@@ -109,26 +106,6 @@ def is_directives(value: t.Any) -> bool:
     code = re.sub(r"\"(\\.|[^\"\\])*\"|'(\\.|[^'\\])*'|(^|\s)#[^\n]*", " ", value)
     depths = [code[: place.end()].count("{") - code[: place.end()].count("}") for place in re.finditer("[{}]", code)]
     return code.rstrip().endswith((";", "}")) and min(depths, default=0) >= 0 and not (depths and depths[-1])
-
-
-def host_name_fault(name: t.Any) -> tuple[str, str] | None:
-    """Why a name is none of a host, and what to do."""
-    name = str(name)
-    if "://" in name or "/" in name:
-        return "is a URL", "give the host name alone"
-    if "*" in name or name.startswith("."):
-        return "is a wildcard", "name every host: Django and the certificate check them one by one"
-    if re.search(r":\d*$", name) and name.count(":") == 1:
-        return "has a port", "give the host name alone"
-    if not name.isascii():
-        try:
-            encoded = name.lower().encode("idna").decode()
-        except UnicodeError:
-            return "is no host name", "use lower-case letters, digits, hyphens and dots"
-        return "has letters beyond ASCII", "write it as %s" % encoded
-    if parsed_network(name) or (len(name) < 254 and all(map(DOMAIN_LABEL.fullmatch, name.split(".")))):
-        return None
-    return "is no host name", "use lower-case letters, digits, hyphens and dots"
 
 
 # Lock files and projects that requirements may be; every other file is in pip's format.
@@ -276,7 +253,7 @@ RULES = (
     ),
     # 7. Workers
     Rule(
-        like(r"[a-z]([a-z0-9-]*[a-z0-9])?"),
+        is_container_name,
         "not a name for containers; use lower-case letters, digits and hyphens, a letter first, no hyphen last",
         each(CONTAINERS, "@"),
     ),
@@ -321,7 +298,7 @@ RULES = (
         ),
     ),
     Rule(
-        lambda value: not value or megabytes(value) > 0,
+        lambda value: not value or is_positive_size(value),
         "not a size; write it as 200m",
         ("backend_worker_pools.*.max_memory_per_child",),
     ),
@@ -409,8 +386,8 @@ RULES = (
     # 13. Limits
     Rule(bool, "empty; write it as 512m", ("backend_web_memory",)),
     Rule(
-        lambda value: not value or megabytes(value) >= MINIMUM_MEMORY_MB,
-        "not a size, or too small to start in; write it as 512m, %dm or more" % MINIMUM_MEMORY_MB,
+        lambda value: not value or is_container_memory(value),
+        "not a size, or too small to start in; write it as 512m, %dm or more" % LEAST_MEMORY_MB,
         ("backend_web_memory", *each(CONTAINERS, "*", "memory")),
     ),
     Rule(
@@ -550,10 +527,7 @@ def redirect_problems(backend_redirect_domains: t.Sequence[str], backend_domains
 
 
 def host_name_problems(variable: str, names: t.Sequence[str]) -> list[Problem]:
-    remedy = "give a host name: certificates are for names (backend_health_host may be an address)"
-    address = "is an address", remedy
-    faults = [(name, address if parsed_network(name) else host_name_fault(name)) for name in names]
-    problems = [Problem(variable, *fault, shown(name)) for name, fault in faults if fault]
+    problems = [Problem(variable, *fault, shown(name)) for name in names if (fault := server_name_fault(name))]
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.append(Problem(variable, "is listed twice", "list it once", shown(name)))
     return problems

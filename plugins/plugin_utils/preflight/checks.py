@@ -12,6 +12,7 @@ import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.broadcast.stack.plugins.plugin_utils.failures import key_remedy, reason
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.values import megabytes
 from ansible_collections.broadcast.stack.plugins.plugin_utils.templates import NAME_ALONE, closure, references
 
 MINIMUM_SECRET_LENGTH = 16
@@ -47,7 +48,6 @@ MISSPELLING_EDITS = 2
 SECRET_NAME = re.compile("(PASSWORD|PASSWD|SECRET|SECRET_KEY|TOKEN|API_KEY|PRIVATE_KEY|ACCESS_KEY|DSN)$", re.I)
 STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
 ENGINE_IS_BUSY = "it is busy or hangs: run again, or look at its log and restart it"
-UNITS_MB = {"": 1 / 2**20, "b": 1 / 2**20, "k": 1 / 2**10, "m": 1, "g": 2**10}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -683,12 +683,6 @@ def clock_problems(epoch: float, earliest: float, latest: float, limit: float) -
     skew = epoch - (latest if skew > 0 else earliest)
     text = "%.0f s %s of the controller" % (abs(skew), "ahead" if skew > 0 else "behind")
     return [Problem("clock", text, "synchronise both by NTP: certificates and tokens depend on it")]
-
-
-def megabytes(text: t.Any) -> float:
-    """Docker's size notation in MiB; 0 for what is none."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([bkmg]?)(?:i?b)?", str(text).strip().lower())
-    return float(match.group(1)) * UNITS_MB[match.group(2)] if match else 0
 
 
 def memory_limits(value: t.Any, name: str) -> float:
