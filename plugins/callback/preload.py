@@ -8,8 +8,8 @@ name: preload
 type: aggregate
 short_description: Load plugins once instead of once per task and host
 description:
-  - Ansible runs each task on each host in a process of its own, forked from the main one. To find a filter of a
-    collection such a process imports all filters of that collection with all that they need, and ends.
+  - Ansible runs each task on each host in a process of its own, forked from the main one. To find a filter or
+    a test of a collection such a process imports all of that collection with all that they need, and ends.
   - With this callback the main process imports them before the first fork, and every fork has them.
   - Changes nothing but the time that a run takes.
 requirements:
@@ -21,7 +21,14 @@ import pkgutil
 from importlib import import_module
 
 from ansible.plugins.callback import CallbackBase
-from ansible.plugins.loader import action_loader, connection_loader, filter_loader, lookup_loader, shell_loader
+from ansible.plugins.loader import (
+    action_loader,
+    connection_loader,
+    filter_loader,
+    lookup_loader,
+    shell_loader,
+    test_loader,
+)
 
 COLLECTION = "broadcast.stack"
 # What nearly every task needs, and only its fork would load.
@@ -40,9 +47,9 @@ class CallbackModule(CallbackBase):
         super().__init__()
         for loader, name in COMMON:
             loader.get(name, class_only=True)
-        for loader, kind in ((lookup_loader, "lookup"), (filter_loader, "filter")):
+        for loader, kind in ((lookup_loader, "lookup"), (filter_loader, "filter"), (test_loader, "test")):
             package = import_module(f"ansible_collections.{COLLECTION}.plugins.{kind}")
             for module in pkgutil.iter_modules(package.__path__):
-                # A filter's file need not have a filter's name, but to look for it loads all files.
+                # A file of filters or tests need not have the name of one, but to look for it loads all files.
                 with contextlib.suppress(KeyError):
                     loader.get(f"{COLLECTION}.{module.name}", class_only=True)

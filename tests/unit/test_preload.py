@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PLUGINS = {kind: sorted(path.stem for path in (ROOT / "plugins" / kind).glob("*.py")) for kind in ("filter", "lookup")}
+KINDS = ("filter", "lookup", "test")
+PLUGINS = {kind: sorted(path.stem for path in (ROOT / "plugins" / kind).glob("*.py")) for kind in KINDS}
 PROGRAM = """
 import json, sys
 from ansible.plugins.loader import callback_loader, init_plugin_loader
@@ -20,7 +21,7 @@ print(json.dumps([name for name in sys.modules if name.startswith("ansible_colle
 
 
 @pytest.mark.parametrize("kind", PLUGINS)
-def test_all_filters_and_lookups_are_loaded(kind):
+def test_all_filters_lookups_and_tests_are_loaded(kind):
     command = [sys.executable, "-c", PROGRAM, str(ROOT / "collections")]
     loaded = subprocess.run(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, check=True).stdout
     assert PLUGINS[kind]
