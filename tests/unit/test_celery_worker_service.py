@@ -236,7 +236,10 @@ WRONG = [
     ({"pools": {"a": {"concurrency": 0}}}, "celery_worker_pools.a: concurrency must be at least 1"),
     ({"pools": {"a": {"concurrency": "many"}}}, "celery_worker_pools.a: concurrency must be at least 1"),
     ({"pools": {"a": {"grace": 0}}}, "celery_worker_pools.a: grace must be at least 1 second"),
-    ({"pools": {"a": {"memory": "much"}}}, "celery_worker_pools.a: memory much is not a size; write for example 512m"),
+    (
+        {"pools": {"a": {"memory": "much"}}},
+        "celery_worker_pools.a: memory much is not a size, or too small",
+    ),
     ({"pools": {"a": {"max_memory_per_child": "lots"}}}, "celery_worker_pools.a: max_memory_per_child lots is not a"),
     ({"pools": {"a": {}}, "app": ""}, "celery_worker_app: empty, but the pool a needs it, a command of its own or"),
     ({"beat": {"enabled": True}, "app": ""}, "celery_worker_app: empty, but beat needs it, or celery_worker_beat_com"),

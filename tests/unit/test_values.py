@@ -62,6 +62,8 @@ def test_names_of_processes(value, valid):
 def test_names_of_pools_and_of_commands_on_a_timer(variable, value, valid):
     entry = {"command": ["true"], **({} if "pools" in variable else {"every": 60})}
     assert (application.rule_problems({variable: {value: entry}}) == []) == valid
+    given = {variable.replace("backend_worker", "celery_worker").replace("backend", "celery_worker"): {value: entry}}
+    assert (problems("celery_worker", **given) == []) == valid
 
 
 @table(SERVERS)
@@ -76,6 +78,7 @@ def test_names_of_servers(value, valid):
 def test_times_of_cron(value, valid):
     command = {"command": ["true"], "schedule": value}
     assert (application.rule_problems({"backend_periodic_commands": {"tidy": command}}) == []) == valid
+    assert (problems("celery_worker", celery_worker_periodic_commands={"tidy": command}) == []) == valid
     for name in ("backups_full_schedule", "backups_differential_schedule"):
         assert (problems("backups", **{name: value}) == []) == valid
 
@@ -92,6 +95,24 @@ def test_sizes_of_memory_reach_the_engine(value, valid):
     else:
         with pytest.raises((AnsibleError, container.SpecificationError)):
             [arguments(spec) for spec in specified.evaluated(LOADER, given, "__django_web_containers")]
+
+
+@table({**SIZES, "8m": False, "0": False})
+def test_sizes_of_workers(value, valid):
+    pool, timer = {"memory": value}, {"command": ["true"], "every": 60, "memory": value}
+    for backend, role, entry in (
+        ("backend_worker_pools", "celery_worker_pools", pool),
+        ("backend_periodic_commands", "celery_worker_periodic_commands", timer),
+    ):
+        assert (application.rule_problems({backend: {"tidy": entry}}) == []) == valid
+        assert (problems("celery_worker", **{role: {"tidy": entry}}) == []) == valid
+
+
+@table({**SIZES, "8m": True, "0": False})
+def test_sizes_after_which_a_process_of_workers_is_replaced(value, valid):
+    pools = {"default": {"max_memory_per_child": value}}
+    assert (application.rule_problems({"backend_worker_pools": pools}) == []) == valid
+    assert (problems("celery_worker", celery_worker_pools=pools) == []) == valid
 
 
 @table(SIZES)

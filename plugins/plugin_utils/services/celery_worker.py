@@ -9,17 +9,22 @@ defaults, judged, and becomes specifications for the role container.
 from __future__ import annotations
 
 import dataclasses
-import re
 import shlex
 import typing as t
 
 from ansible.plugins.filter.core import to_nice_json
-from ansible_collections.broadcast.stack.plugins.filter.size import SIZE, size_bytes, tmpfs_problems
-from ansible_collections.broadcast.stack.plugins.plugin_utils.services.cron import CronError, Schedule
+from ansible_collections.broadcast.stack.plugins.filter.size import size_bytes, tmpfs_problems
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.values import (
+    is_container_memory,
+    is_container_name,
+    is_positive_size,
+    is_schedule,
+    is_size,
+)
 
 Settings = t.Mapping[str, t.Any]
-NAME = re.compile("[a-z][a-z0-9-]*")
-NAME_FAULT = "the name may hold lower-case letters, digits and dashes, and begins with a letter"
+NAME_FAULT = "the name may hold lower-case letters, digits and dashes, begins with a letter and ends in no dash"
+MEMORY_FAULT = "memory %s is not a size, or too small to start in; write for example %s"
 # A launcher starts Celery's own command line and notes its work for the health check.
 LAUNCHER = ("python", "/run/config/celery_health.py")
 # A task that runs while code changes has the five seconds that watchfiles gives it.
@@ -39,10 +44,6 @@ def whole(value: t.Any) -> int:
         return int(value)
     except (TypeError, ValueError):
         return 0
-
-
-def is_size(value: t.Any) -> bool:
-    return SIZE.fullmatch(str(value)) is not None
 
 
 def long_options(options: Settings) -> list[str]:
@@ -103,7 +104,7 @@ class Pool:
         }
 
     def faults(self) -> t.Iterator[str]:
-        if not NAME.fullmatch(self.name):
+        if not is_container_name(self.name):
             yield NAME_FAULT
         if self.queues == []:
             yield "queues is empty; name at least one, or leave it out"
@@ -115,9 +116,9 @@ class Pool:
             yield "concurrency must be at least 1"
         if self.stop_timeout < 1:
             yield "grace must be at least 1 second"
-        if self.memory and not is_size(self.memory):
-            yield f"memory {self.memory} is not a size; write for example 512m"
-        if self.max_memory_per_child and not is_size(self.max_memory_per_child):
+        if self.memory and not is_container_memory(self.memory):
+            yield MEMORY_FAULT % (self.memory, "512m")
+        if self.max_memory_per_child and not is_positive_size(self.max_memory_per_child):
             yield f"max_memory_per_child {self.max_memory_per_child} is not a size; write for example 200m"
 
 
@@ -148,17 +149,16 @@ class Timer:
     working_dir: str = "/"
 
     def faults(self) -> t.Iterator[str]:
-        if not NAME.fullmatch(self.name):
+        if not is_container_name(self.name):
             yield NAME_FAULT
         if bool(self.schedule) == (whole(self.every) > 0):
             yield "give either schedule or every"
-        if self.schedule:
-            try:
-                Schedule(str(self.schedule))
-            except CronError:
-                yield f"schedule {self.schedule} is no cron expression of five fields"
+        if self.schedule and not is_schedule(self.schedule):
+            yield f"schedule {self.schedule} is no cron expression of five fields"
         if whole(self.timeout) < 1:
             yield "timeout must be at least 1 second"
+        if not is_container_memory(self.memory):
+            yield MEMORY_FAULT % (self.memory, "256m")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -209,8 +209,8 @@ class CeleryWorker:
 
     def timer_problems(self, timer: Timer) -> list[str]:
         subject = f"celery_worker_periodic_commands.{timer.name}"
-        problems = [f"{subject}: {fault}" for fault in timer.faults()]
-        return problems + self.tmpfs_problems(f"{subject}.memory", timer.memory)
+        faults = [f"{subject}: {fault}" for fault in timer.faults()]
+        return faults + self.tmpfs_problems(f"{subject}.memory", timer.memory)
 
     def beat_problems(self) -> list[str]:
         beat, problems = self.beat, []
@@ -220,6 +220,9 @@ class CeleryWorker:
             remedy = "write for example {test: [CMD, acme, beat-alive]}"
             problems.append(f"celery_worker_beat_healthcheck: test is missing; {remedy}")
         memories = {"celery_worker_beat_memory": beat.memory} if beat.enabled else {}
+        for variable, memory in memories.items():
+            if not is_size(memory):
+                problems.append(f"{variable}: {memory} is not a size; write for example 256m")
         return problems + tmpfs_problems(self.tmpfs, "celery_worker_tmpfs", memories)
 
     def tmpfs_problems(self, variable: str, memory: str) -> list[str]:
