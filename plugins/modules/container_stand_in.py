@@ -74,7 +74,7 @@ import os
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.broadcast.stack.plugins.module_utils import likeness, neighbors, stand_in
+from ansible_collections.broadcast.stack.plugins.module_utils import likeness, log_pipes, neighbors, stand_in
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import (
     HOST_OPTION,
     Engine,
@@ -208,6 +208,7 @@ def begin(docker_host, detail, timeout):
         engine.post("/containers/%s/start" % identity)
         copy = wait_healthy(engine, identity, timeout)
         neighbors.forget(copy)
+        log_pipes.enlarge(copy["State"]["Pid"])
         missing = stand_in.missing_jumps(name)
         try:
             text = stand_in.rules(name, ports_of(detail), ports_of(copy, own=True), stand_in.listed("DOCKER"), missing)

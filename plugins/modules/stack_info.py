@@ -178,6 +178,7 @@ from ansible_collections.broadcast.stack.plugins.module_utils import (
     engine_options,
     firewall,
     image_references,
+    log_pipes,
     neighbors,
 )
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import HOST_OPTION, Engine, EngineError, joined
@@ -471,6 +472,7 @@ def wait_healthy(engine, healthy, restarts, pause=0.5):
             start = detail["State"].get("StartedAt")
             if start and known.get(name) != start:
                 neighbors.forget(detail)
+                log_pipes.enlarge(detail["State"].get("Pid", 0))
                 known[name] = start
             found = health_outcome(detail, restarts, before.setdefault(name, detail.get("RestartCount", 0)))
             if not found and time.monotonic() - started > float(seconds):

@@ -97,6 +97,17 @@ def test_a_container_is_reached_at_once_at_an_address_that_another_had_before(ho
     host.check_output("docker rm --force neighbor")
 
 
+def test_a_container_goes_on_while_the_engine_does_not_read_what_it_says(host, inspect):
+    process = inspect()["State"]["Pid"]
+    host.check_output("pkill -STOP -x dockerd")
+    try:
+        # Of an edge some thousand requests.
+        said = host.run(f"yes | timeout 10 head -c 900000 > /proc/{process}/fd/1")
+    finally:
+        host.check_output("pkill -CONT -x dockerd")
+    assert said.rc == 0
+
+
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
