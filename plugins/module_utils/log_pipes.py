@@ -1,9 +1,9 @@
 # MIT License (see LICENSE)
 """Room for what a container says while its Engine is away.
 
-A container's output goes through a pipe that the Engine reads. While the Engine restarts or is down, nobody does, though
-live-restore leaves the containers running: with the kernel's 64 KiB an edge has room for some hundred requests, and then
-waits with the next one. The kernel takes memory for a pipe only when something is in it.
+A container's output goes through a pipe that the Engine reads. While the Engine restarts or is down, nobody does,
+though live-restore leaves the containers running: with the kernel's 64 KiB an edge has room for some hundred requests,
+and then waits with the next one. The kernel takes memory for a pipe only when something is in it.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def test_a_container_goes_on_while_the_engine_does_not_read_what_it_says(host, i
     host.check_output("pkill -STOP -x dockerd")
     try:
         # Of an edge some thousand requests.
-        said = host.run(f"yes | timeout 10 head -c 900000 > /proc/{process}/fd/1")
+        said = host.run(f"yes $(printf %0999d) | timeout 10 head -c 900000 > /proc/{process}/fd/1")
     finally:
         host.check_output("pkill -CONT -x dockerd")
     assert said.rc == 0
