@@ -310,7 +310,7 @@ def test_a_worker_host_that_was_away_does_nothing_of_an_older_release(fleet, sit
         assert list(fleet.serves()) == [name], done.stdout
         assert done.returncode != 0, done.stdout
         assert f"{away} is left out" in done.stdout
-        assert "no worker" in " ".join(done.stdout.split()), done.stdout
+        assert "No worker, no beat" in " ".join(done.stdout.split()), done.stdout
     finally:
         subprocess.run(["docker", "start", away], check=True, stdout=subprocess.DEVNULL)
     wait_until(lambda: runs_containers(away), 60)
