@@ -348,17 +348,20 @@ def test_a_report_is_all_that_is_shown_and_its_exit_code_that_of_the_run(root, t
 
 def test_the_table_at_the_end_of_a_release_tells_where_each_host_stands():
     ill = container(slot="green", health="unhealthy")
+    web1 = {"shop-web-blue": container(), "shop-web-green": ill, "shop-nginx": container(slot="")}
     observations = {
-        "web1": {"containers": {"shop-web-blue": container(), "shop-web-green": ill, "shop-nginx": container(slot="")}},
-        "web2": {"containers": {"shop-web-blue": container(state="exited")}},
+        "web1": {"engine": {"running": True}, "containers": web1},
+        "web2": {"engine": {"running": True}, "containers": {"shop-web-blue": container(state="exited")}},
         "web3": {"unreachable": True},
+        "web4": {"engine": {"running": False}, "containers": {}},
     }
-    assert status.standing(observations, "shop", ["web1", "web2", "web3"]).splitlines() == [
-        "HOST  RUNS                               CONTAINERS",
-        "web1  release 7 in slot blue             shop-web-blue",
-        "web1  release 6 in slot green            shop-web-green (unhealthy)",
+    assert status.standing(observations, "shop", list(observations)).splitlines() == [
+        "HOST  RUNS                                 CONTAINERS",
+        "web1  release 7 in slot blue               shop-web-blue",
+        "web1  release 6 in slot green              shop-web-green (unhealthy)",
         "web2  nothing of a release",
         "web3  unknown: it could not be observed",
+        "web4  unknown: its Engine does not answer",
     ]
 
 

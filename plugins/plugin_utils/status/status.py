@@ -372,6 +372,9 @@ def standing(observations, stack, hosts):
         if not observed(observations.get(host)):
             rows.append((host, "unknown: it could not be observed", ""))
             continue
+        if not observations[host]["engine"]["running"]:
+            rows.append((host, "unknown: its Engine does not answer", ""))
+            continue
         for name, container in sorted(observations[host]["containers"].items()):
             if container["stack"] == stack and container.get("slot") and container["status"] == "running":
                 what = "release %d in slot %s" % (container["release"], container["slot"])
