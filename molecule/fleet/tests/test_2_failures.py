@@ -132,7 +132,14 @@ def test_a_host_that_is_lost_is_told_as_it_is_and_holds_up_no_other(fleet, site,
     for edge, releases in seen.items():
         # What was said of an edge is what it answers; of one that could not be told, one of the two.
         assert releases == [well] or (edge in astray and releases == [name]), (edge, releases, said)
-    assert result["failed"] == 0, json.dumps(result, indent=2)
+    # An Engine that starts writes its rules for published ports anew. A new connection to them is refused meanwhile.
+    refused = [
+        failure
+        for failure in result["failures"]
+        if (means, group) == (without_engine, "edge")
+        and (failure["edge"], "ConnectionRefused" in failure["reason"]) == (fleet.address(host), True)
+    ]
+    assert result["failed"] == len(refused), json.dumps(result, indent=2)
     # The same command finishes.
     assert done.returncode == 0, done.stdout
     fleet.check_serves(name)
