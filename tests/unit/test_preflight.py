@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -1115,3 +1116,10 @@ def test_the_host_of_a_use_that_is_not_named_is_seen(template: str) -> None:
 def test_however_it_is_written_a_plain_url_of_redis_is_refused_in_a_fleet(template: str) -> None:
     raw = {"backend_env": {"R": template}, "shop_broker": "{{ stack_redis.broker }}"}
     assert "backend_env.R: speaks plain to a port of TLS" in lines(application.plain_redis_problems(raw))
+
+
+def test_what_playbooks_register_is_no_unknown_variable_in_the_next_preflight_of_a_run(root):
+    texts = [path.read_text() for path in (root / "playbooks").rglob("*.yml")]
+    registered = {name for text in texts for name in re.findall(r"^ +register: (stack_\w+)$", text, re.MULTILINE)}
+    assert "stack_release" in registered
+    assert registered - preflight.RUNTIME_VARIABLES == set()

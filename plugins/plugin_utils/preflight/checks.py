@@ -20,8 +20,9 @@ MINIMUM_SECRET_CHARACTERS = 6
 MINIMUM_API_VERSION = (1, 41)
 # Variables that roles register on hosts; inventories do not set them.
 RUNTIME_VARIABLES = frozenset(
-    {"container_observation", "container_run_result", "stack_lock", "stack_plan", "stack_preflight"}
-    | {"stack_release", "stack_release_back", "stack_release_failure", "stack_release_started", "stack_role_plans"}
+    {"container_observation", "container_run_result", "stack_lock", "stack_logs", "stack_plan", "stack_preflight"}
+    | {"stack_release", "stack_release_back", "stack_release_failure", "stack_release_live", "stack_release_started"}
+    | {"stack_role_plans", "stack_status_failure"}
 )
 # Groups whose hosts can stand in for each other.
 SPARE_GROUPS = ("web", "worker", "edge")
