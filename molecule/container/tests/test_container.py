@@ -95,6 +95,7 @@ def test_a_container_is_reached_at_once_at_an_address_that_another_had_before(ho
     assert [one["IPAddress"] for one in inspect()["NetworkSettings"]["Networks"].values()] == [network["IPAddress"]]
     assert host.run(asked).rc == 1
     host.check_output("docker rm --force neighbor")
+    assert converge().returncode == 0
 
 
 def test_a_container_goes_on_while_the_engine_does_not_read_what_it_says(host, inspect):
