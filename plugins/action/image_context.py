@@ -8,7 +8,7 @@ import tempfile
 from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import CatalogError, copy_context
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.context import CatalogError, copy_context
 
 
 class ActionModule(ActionBase):

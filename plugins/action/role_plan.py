@@ -7,7 +7,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables, role_scope
 from ansible_collections.broadcast.stack.plugins.plugin_utils.fleet import leaving
 from ansible_collections.broadcast.stack.plugins.plugin_utils.forks import in_forks
-from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import planning
 
 
 class ActionModule(ActionBase):
@@ -58,7 +58,7 @@ class ActionModule(ActionBase):
         result = {
             "changed": False,
             "roles": roles,
-            "due": release.due_roles(roles),
+            "due": planning.due_roles(roles),
             "removed": leaving.removed(roles),
             "errors": errors,
             **({"warnings": warnings} if warnings else {}),

@@ -13,8 +13,9 @@ from ansible import constants, context
 from ansible.inventory.manager import InventoryManager, split_host_pattern
 from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import checks, controller, paths
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks import Problem
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import controller, paths
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.causes import passed_on
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem, report, variable_of
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -49,7 +50,7 @@ class ActionModule(ActionBase):
         problems += controller.environment_problems(os.environ, local)
         if arguments["paths"]:
             problems += self.path_problems(raw, hostvars)
-        lines = checks.report(problems, list(hosts))
+        lines = report(problems, list(hosts))
         if not lines:
             return {"changed": False}
         count = "1 problem" if len(lines) == 1 else "%d problems" % len(lines)
@@ -105,7 +106,7 @@ class ActionModule(ActionBase):
             # One that cannot be evaluated is no path, and fails where it is used.
             judged = [one for one in variables if paths.judged(one) and not host.fails(one)]
             found = paths.path_problems({one: host.values[one] for one in judged})
-            faulty = {checks.variable_of(one.subject) for one in found}
-            found = [one for one in found if not checks.passed_on(one.subject, variables, faulty)]
+            faulty = {variable_of(one.subject) for one in found}
+            found = [one for one in found if not passed_on(one.subject, variables, faulty)]
             problems += [dataclasses.replace(one, host=name) for one in found]
         return problems

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import planning
 
 
 class ActionModule(ActionBase):
@@ -27,13 +27,13 @@ class ActionModule(ActionBase):
         plans = {}
         for host in arguments["hosts"]:
             variables = task_vars["hostvars"].raw_get(host)
-            planned = release.planned(variables, host)
+            planned = planning.planned(variables, host)
             plans[host] = {role: planned[role] for role in arguments["roles"] if role in planned}
-        lines = release.summary(plans)
+        lines = planning.summary(plans)
         decision = arguments["release"]
         if decision.get("due"):
-            lines[:0] = release.headline(decision)
-        lines += release.recorded(decision)
+            lines[:0] = planning.headline(decision)
+        lines += planning.recorded(decision)
         due = bool(lines)
         text = (
             "\n".join(lines + arguments["notes"])

@@ -8,7 +8,7 @@ import getpass
 import socket
 
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import history, next_release, planning
 
 
 class ActionModule(ActionBase):
@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
         }
         try:
             decision = self.decision(arguments, variables, observations)
-        except release.ReleaseError as error:
+        except next_release.ReleaseError as error:
             return {"failed": True, "msg": str(error)}
         absent = [
             name
@@ -57,15 +57,15 @@ class ActionModule(ActionBase):
                 "Run it without --limit." % ", ".join(left_out),
             }
         if decision["due"] and arguments["state"] == "release":
-            text = release.tags_problem(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
+            text = next_release.tags_problem(task_vars["ansible_run_tags"], task_vars["ansible_skip_tags"])
             if text:
                 return {"failed": True, "msg": text}
         return {
             "changed": False,
             **decision,
             "absent": absent,
-            "fenced": release.fenced(decision["previous"], observations),
-            "journal": release.journal(observations),
+            "fenced": history.fenced(decision["previous"], observations),
+            "journal": history.journal(observations),
             "actor": "%s@%s" % (getpass.getuser(), socket.gethostname()),
             "started_at": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
@@ -76,14 +76,14 @@ class ActionModule(ActionBase):
         if arguments["state"] == "rollback":
             unknown = [name for name in arguments["web_hosts"] if name not in observations]
             if unknown:
-                raise release.ReleaseError("These web hosts could not be observed: %s." % ", ".join(unknown))
-            return release.rollback(slots, observations, stack, arguments["web_hosts"], arguments["target"])
+                raise next_release.ReleaseError("These web hosts could not be observed: %s." % ", ".join(unknown))
+            return next_release.rollback(slots, observations, stack, arguments["web_hosts"], arguments["target"])
         if arguments["state"] == "live":
-            live = release.live_record(observations)
-            return {"due": False, "reasons": {}, "previous": live, **release.placement(slots, live)}
+            live = history.live_record(observations)
+            return {"due": False, "reasons": {}, "previous": live, **next_release.placement(slots, live)}
         comparisons = {
-            name: [plan for role, plan in release.planned(values, name).items() if role in arguments["plans"]]
+            name: [plan for role, plan in planning.planned(values, name).items() if role in arguments["plans"]]
             for name, values in variables.items()
             if name in observations
         }
-        return release.decide(slots, observations, comparisons, stack)
+        return next_release.decide(slots, observations, comparisons, stack)

@@ -10,8 +10,8 @@ import time
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.broadcast.stack.plugins.action.report import reported
-from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
-from ansible_collections.broadcast.stack.plugins.plugin_utils.status import status
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import planning
+from ansible_collections.broadcast.stack.plugins.plugin_utils.status import document, rows, shown
 from cryptography import x509
 
 
@@ -62,17 +62,17 @@ class ActionModule(ActionBase):
             observation = variables.get("container_observation")
             failure = variables.get("stack_status_failure")
             failures = [failure["msg"]] if isinstance(failure, dict) and "msg" in failure else []
-            failures += release.plan_errors(variables, host)
+            failures += planning.plan_errors(variables, host)
             hosts[host] = {
                 "observation": observation,
                 "failure": "; ".join(dict.fromkeys(failures)),
                 "maintenance": arguments["maintenance"].get(host, ""),
-                "plans": release.planned(variables, host),
+                "plans": planning.planned(variables, host),
                 "asked": arguments["asked"].get(host, {}),
             }
-            if status.observed(observation):
+            if rows.observed(observation):
                 certificates[host] = certificates_of(observation.get("certificates"))
-        found = status.document(
+        found = document.document(
             arguments["stack"],
             hosts,
             arguments["slots"],
@@ -82,7 +82,7 @@ class ActionModule(ActionBase):
             certificates,
             arguments["least_free_mb"],
         )
-        text = json.dumps(found, indent=2) if arguments["form"] == "json" else status.text(found)
+        text = json.dumps(found, indent=2) if arguments["form"] == "json" else shown.text(found)
         if arguments["output"]:
             try:
                 pathlib.Path(arguments["output"]).write_text(text + "\n", encoding="utf-8")

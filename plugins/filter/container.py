@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import (
+    changes,
+    comparison,
+    loading,
+    shown,
+    specification,
+)
 
 
 def _guard(function):
     def filtered(*args, **kwargs):
         try:
             return function(*args, **kwargs)
-        except container.SpecificationError as error:
+        except specification.SpecificationError as error:
             raise AnsibleFilterError(str(error)) from error
 
     return filtered
@@ -22,10 +28,10 @@ class FilterModule:
 
     def filters(self):
         return {
-            "container_changes": _guard(container.changes),
-            "container_comparison": _guard(container.comparison),
-            "container_loaded": _guard(container.loaded),
-            "container_one_run": _guard(container.one_run),
-            "container_failure_text": container.failure_text,
-            "container_table": container.table,
+            "container_changes": _guard(changes.changes),
+            "container_comparison": _guard(comparison.comparison),
+            "container_loaded": _guard(loading.loaded),
+            "container_one_run": _guard(changes.one_run),
+            "container_failure_text": shown.failure_text,
+            "container_table": shown.table,
         }

@@ -6,7 +6,8 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 
-from ansible_collections.broadcast.stack.plugins.module_utils import engine_options, firewall
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall
+from ansible_collections.broadcast.stack.plugins.plugin_utils import engine_options
 
 MANAGED = "Ansible managed"
 

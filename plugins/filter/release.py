@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import release
+from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import failure, history, leftovers, upstreams
 
 
 def _registered(hostvars, hosts, name):
@@ -19,14 +19,14 @@ def _absent(hostvars, hosts):
 def failures(hostvars, hosts):
     """Why a release failed on these hosts."""
     told = _registered(hostvars, hosts, "stack_release_failure")
-    return release.failures({host: told.get(host, {}).get("msg") for host in hosts}, _absent(hostvars, hosts))
+    return failure.failures({host: told.get(host, {}).get("msg") for host in hosts}, _absent(hostvars, hosts))
 
 
 def astray(hostvars, edges, hosts):
     """Edges that may serve a release that failed."""
     back = _registered(hostvars, edges, "stack_release_back")
     started = _registered(hostvars, hosts, "stack_release_started")
-    return release.astray(edges, back, bool(started), _absent(hostvars, hosts))
+    return failure.astray(edges, back, bool(started), _absent(hostvars, hosts))
 
 
 class FilterModule:
@@ -34,15 +34,15 @@ class FilterModule:
 
     def filters(self):
         return {
-            "fleet_upstreams": release.fleet_upstreams,
+            "fleet_upstreams": upstreams.fleet_upstreams,
             "release_astray": astray,
-            "release_discarded": release.discarded,
+            "release_discarded": leftovers.discarded,
             "release_failures": failures,
-            "release_kept": release.kept_containers,
-            "release_outdated": release.outdated,
-            "release_record": release.record,
-            "release_retired": release.retired,
-            "release_stale_images": release.stale_images,
-            "release_undone": release.undone,
-            "slot_upstreams": release.slot_upstreams,
+            "release_kept": leftovers.kept_containers,
+            "release_outdated": leftovers.outdated,
+            "release_record": history.record,
+            "release_retired": leftovers.retired,
+            "release_stale_images": leftovers.stale_images,
+            "release_undone": failure.undone,
+            "slot_upstreams": upstreams.slot_upstreams,
         }

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
-from ansible_collections.broadcast.stack.plugins.plugin_utils.status import status
+from ansible_collections.broadcast.stack.plugins.plugin_utils.status import shown
 
 
 def log_lines(hostvars, hosts):
     """The lines that stack_logs returned on the hosts, merged."""
-    return status.log_text({host: hostvars[host].get("stack_logs") or {} for host in hosts})
+    return shown.log_text({host: hostvars[host].get("stack_logs") or {} for host in hosts})
 
 
 def standing(hostvars, hosts, stack):
     """The table of what was last observed on the hosts."""
-    return status.standing({host: hostvars[host].get("container_observation") for host in hosts}, stack, hosts)
+    return shown.standing({host: hostvars[host].get("container_observation") for host in hosts}, stack, hosts)
 
 
 class FilterModule:

@@ -55,7 +55,8 @@ from pathlib import Path
 from ansible import constants
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
-from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import Application, CatalogError, catalog
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import Application, catalog
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.context import CatalogError
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 

@@ -161,330 +161,45 @@ volumes:
   type: dict
 """
 
-import glob
-import hashlib
 import http.client
-import itertools
 import json
 import os
-import re
 import shutil
-import socket
-import struct
 import time
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.broadcast.stack.plugins.module_utils import (
-    engine_options,
+    engine_configuration,
     firewall,
     image_references,
-    log_pipes,
-    neighbors,
 )
-from ansible_collections.broadcast.stack.plugins.module_utils.engine import HOST_OPTION, Engine, EngineError, joined
-
-LABEL_PREFIX = "broadcast.stack."
-# Folder below the root with the state of releases, and how many records of it a run needs.
-RELEASES = ".release"
-JOURNAL_RECORDS = 30
-# Bytes of a file with certificates. What is larger is a bundle of public authorities.
-CERTIFICATES_SIZE = 65536
-# Linux: enum TCP_LISTEN in include/net/tcp_states.h
-TCP_LISTEN = "0A"
-
-
-def file_state(path):
-    status = os.stat(path)
-    try:
-        with open(path, "rb") as stream:
-            digest = hashlib.sha256(stream.read()).hexdigest()
-    except OSError:
-        digest = None
-    return {
-        "sha256": digest,
-        "mode": "%04o" % (status.st_mode & 0o7777),
-        "uid": status.st_uid,
-        "gid": status.st_gid,
-    }
-
-
-def environment_texts(root, files):
-    """Container name to the text of its env file, which holds no secret: a plan names the variables that change."""
-    texts = {}
-    for path in files:
-        name, _sep, rest = os.path.relpath(path, root).partition("/")
-        if rest == "env/container.env":
-            try:
-                with open(path, encoding="utf-8") as stream:
-                    texts[name] = stream.read()
-            except OSError:
-                continue
-    return texts
-
-
-def links_state(root):
-    """Path to target of the symbolic links below the root."""
-    paths = [os.path.join(folder, name) for folder, dirs, names in os.walk(root) for name in dirs + names]
-    return {path: os.readlink(path) for path in paths if os.path.islink(path)}
-
-
-def release_state(root):
-    """What is known of releases on this host: the live one, and the journal by number and start."""
-    folder = os.path.join(root, RELEASES)
-    records = []
-    for path in [os.path.join(folder, "current.json"), *sorted(glob.glob(os.path.join(folder, "journal", "*.json")))]:
-        try:
-            with open(path, encoding="utf-8") as stream:
-                records.append(json.load(stream))
-        except (OSError, ValueError):
-            records.append(None)
-    journal = [record for record in records[1:] if record]
-    return {
-        "current": records[0],
-        "journal": sorted(journal, key=lambda record: (record["number"], record["started_at"]))[-JOURNAL_RECORDS:],
-    }
-
-
-def certificate_texts(files):
-    """Path to PEM text of the files that hold certificates; one with a private key in it is left out."""
-    texts = {}
-    for path in files:
-        try:
-            with open(path, "rb") as stream:
-                content = stream.read(CERTIFICATES_SIZE + 1)
-        except OSError:
-            continue
-        if len(content) > CERTIFICATES_SIZE:
-            continue
-        if b"-----BEGIN CERTIFICATE-----" in content and b"PRIVATE KEY" not in content:
-            texts[path] = content.decode(errors="replace")
-    return texts
-
-
-def answers(engine, ask, containers):
-    """Container to what its command answered; of running containers only."""
-    found = {}
-    for name, command in ask.items():
-        if containers.get(name, {}).get("status") == "running":
-            try:
-                code, output, errors = engine.answer(name, command)
-            except (EngineError, OSError, http.client.HTTPException) as error:
-                code, output, errors = -1, "", str(error)
-            found[name] = {"rc": code, "stdout": output, "stderr": errors}
-    return found
-
-
-def files_state(root, paths):
-    found = [os.path.join(folder, name) for folder, _dirs, names in os.walk(root) for name in names]
-    return {path: file_state(path) for path in sorted(found + paths) if os.path.isfile(path)}
-
-
-def listening(tables=("/proc/net/tcp", "/proc/net/tcp6")):
-    """TCP sockets that listen, as sorted unique {address, port}."""
-    sockets = set()
-    for table in tables:
-        try:
-            with open(table) as stream:
-                rows = [line.split() for line in stream.readlines()[1:]]
-        except OSError:
-            continue
-        for row in rows:
-            if row[3] != TCP_LISTEN:
-                continue
-            address, _sep, port = row[1].partition(":")
-            words = [struct.pack("=I", int(address[i : i + 8], 16)) for i in range(0, len(address), 8)]
-            family = socket.AF_INET if len(words) == 1 else socket.AF_INET6
-            sockets.add((socket.inet_ntop(family, b"".join(words)), int(port, 16)))
-    return [{"address": address, "port": port} for address, port in sorted(sockets)]
-
-
-def routes(table="/proc/net/route"):
-    """IPv4 networks of the main routing table, {interface, network}."""
-
-    def address(word):
-        return socket.inet_ntoa(struct.pack("=I", int(word, 16)))
-
-    with open(table) as stream:
-        rows = [line.split() for line in stream.readlines()[1:]]
-    return [
-        {"interface": row[0], "network": "%s/%d" % (address(row[1]), bin(int(row[7], 16)).count("1"))} for row in rows
-    ]
-
-
-def addresses(table="/proc/net/fib_trie"):
-    """IPv4 addresses of the host itself, sorted; those of the loopback network are everybody's."""
-    try:
-        with open(table) as stream:
-            lines = stream.read().split("\n")
-    except OSError:
-        return []
-    found = {above.split()[-1] for above, line in itertools.pairwise(lines) if line.strip() == "/32 host LOCAL"}
-    return sorted(address for address in found if not address.startswith("127."))
-
-
-def nameservers(files=("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")):
-    """The host's name servers, of which a local one is in the second file only."""
-    found = set()
-    for path in files:
-        try:
-            with open(path) as stream:
-                found.update(re.findall(r"^nameserver\s+(\S+)", stream.read(), re.M))
-        except OSError:
-            continue
-    return sorted(found)
-
-
-def firewall_state(stack, directory=firewall.DIRECTORY):
-    """Digest of the stack's table in the kernel. Who has no rules in a file has none: most hosts start no program."""
-    return firewall.live(stack) if os.path.exists(firewall.paths(stack, directory)["rules"]) else ""
-
-
-def memory_mb():
-    with open("/proc/meminfo") as stream:
-        return int(re.search(r"^MemTotal:\s+(\d+) kB", stream.read(), re.M).group(1)) // 1024
-
-
-def free_mb(path):
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    return shutil.disk_usage(path).free // 2**20
-
-
-def container_state(entry, detail):
-    labels = entry.get("Labels") or {}
-    host = detail.get("HostConfig", {})
-    state = detail.get("State", {})
-    networks = detail.get("NetworkSettings", {}).get("Networks") or {}
-    published = {port["PublicPort"] for port in entry.get("Ports") or [] if port.get("PublicPort")}
-    if entry["State"] in ("running", "restarting"):
-        # The Engine lists no ports of a container that it is about to start again, which takes them at every attempt.
-        bindings = [row for rows in (host.get("PortBindings") or {}).values() for row in rows or []]
-        published |= {int(row["HostPort"]) for row in bindings if row.get("HostPort")}
-    return {
-        "id": entry["Id"],
-        "image": entry["Image"],
-        "image_id": entry["ImageID"],
-        "stack": labels.get(LABEL_PREFIX + "name", ""),
-        "role": labels.get(LABEL_PREFIX + "role", ""),
-        "checksum": labels.get(LABEL_PREFIX + "checksum", ""),
-        "slot": labels.get(LABEL_PREFIX + "slot", ""),
-        "release": int(labels.get(LABEL_PREFIX + "release") or 0),
-        "exclusive": LABEL_PREFIX + "exclusive" in labels,
-        "stand_in": labels.get(LABEL_PREFIX + "stand_in", ""),
-        "status": entry["State"],
-        "health": (state.get("Health") or {}).get("Status", ""),
-        "networks": {name: value.get("IPAddress", "") for name, value in networks.items()},
-        "published": sorted(published),
-        "memory": host.get("Memory", 0),
-        "nano_cpus": host.get("NanoCpus", 0),
-        "pids_limit": host.get("PidsLimit") or 0,
-        "restart_policy": host.get("RestartPolicy", {}).get("Name", ""),
-        "restarts": detail.get("RestartCount", 0),
-        "started_at": state.get("StartedAt", ""),
-    }
-
-
-def volume_state(entry):
-    try:
-        uid = os.stat(entry["Mountpoint"]).st_uid
-    except OSError:
-        uid = None
-    return {"stack": (entry.get("Labels") or {}).get(LABEL_PREFIX + "name", ""), "uid": uid}
-
-
-def container_log(engine, name, lines):
-    """Status, exit code, last health check output and last log lines of a container; empty when there is none."""
-    try:
-        detail = engine.get("/containers/%s/json" % name)
-        stream = engine.raw("/containers/%s/logs" % name, stdout=1, stderr=1, tail=lines)
-    except EngineError:
-        return {}
-    state = detail["State"]
-    checks = (state.get("Health") or {}).get("Log") or []
-    return {
-        "status": state.get("Status", ""),
-        "exit_code": state.get("ExitCode", 0),
-        "oom_killed": state.get("OOMKilled", False),
-        "health": checks[-1]["Output"].strip() if checks else "",
-        "log": (stream.decode(errors="replace") if detail["Config"].get("Tty") else joined(stream)).splitlines(),
-    }
-
-
-def oom_kills(pid, proc="/proc", cgroups="/sys/fs/cgroup"):
-    """Processes of a container that the kernel killed for want of memory, as its control group counts them."""
-    try:
-        with open("%s/%d/cgroup" % (proc, pid)) as stream:
-            lines = [line.rstrip("\n").split(":", 2) for line in stream]
-    except OSError:
-        return 0
-    for _number, controllers, path in lines:
-        if controllers in ("", "memory"):
-            folder = "%s%s%s" % (cgroups, "/memory" if controllers else "", path)
-            try:
-                with open("%s/%s" % (folder, "memory.oom_control" if controllers else "memory.events")) as stream:
-                    found = re.search(r"^oom_kill (\d+)$", stream.read(), re.M)
-            except OSError:
-                continue
-            if found:
-                return int(found.group(1))
-    return 0
-
-
-def edge_requests(engine, edge, seconds):
-    """Requests of an edge's access log since so many seconds, and those that ended with an error of the server."""
-    try:
-        stream = engine.raw("/containers/%s/logs" % edge, stdout=1, since=int(time.time()) - seconds, tail=10000)
-    except EngineError as error:
-        return {"error": str(error)}
-    statuses = re.findall(r'"status":"(\d{3})"', joined(stream, [1]))
-    return {"total": len(statuses), "failed": sum(status >= "500" for status in statuses), "seconds": seconds}
-
-
-def health_outcome(detail, restarts, restarts_before):
-    """Why waiting for a container's health is over, V(healthy) or a reason; empty while it can still become healthy."""
-    state = detail["State"]
-    health = (state.get("Health") or {}).get("Status", "")
-    if state["Status"] == "running" and health in ("healthy", "none", ""):
-        return "healthy"
-    if state["Status"] in ("exited", "dead") and not state.get("Restarting"):
-        return "ended with exit code %s" % state.get("ExitCode", 0)
-    if detail.get("RestartCount", 0) - restarts_before >= restarts:
-        return "ended and was restarted %d times" % restarts
-    if health == "unhealthy" and state["Status"] == "running":
-        return "unhealthy"
-    return ""
-
-
-def wait_healthy(engine, healthy, restarts, pause=0.5):
-    """Container name to V(healthy) or the reason why waiting was given up. healthy: name to seconds."""
-    started = time.monotonic()
-    outcomes, before, known = {}, {}, {}
-    while len(outcomes) < len(healthy):
-        for name, seconds in healthy.items():
-            if name in outcomes:
-                continue
-            try:
-                detail = engine.get("/containers/%s/json" % name)
-            except EngineError as error:
-                outcomes[name] = str(error)
-                continue
-            # After each start, of which there may be several.
-            start = detail["State"].get("StartedAt")
-            if start and known.get(name) != start:
-                neighbors.forget(detail)
-                log_pipes.enlarge(detail["State"].get("Pid", 0))
-                known[name] = start
-            found = health_outcome(detail, restarts, before.setdefault(name, detail.get("RestartCount", 0)))
-            if not found and time.monotonic() - started > float(seconds):
-                found = "still %s after %s seconds" % (
-                    (detail["State"].get("Health") or {}).get("Status", detail["State"]["Status"]),
-                    seconds,
-                )
-            if found:
-                outcomes[name] = found
-        if len(outcomes) < len(healthy):
-            time.sleep(pause)
-    return {name: outcomes[name] for name in healthy}
+from ansible_collections.broadcast.stack.plugins.module_utils.container_state import (
+    LABEL_PREFIX,
+    answers,
+    container_log,
+    container_state,
+    edge_requests,
+    oom_kills,
+    volume_state,
+)
+from ansible_collections.broadcast.stack.plugins.module_utils.engine import HOST_OPTION, Engine, EngineError
+from ansible_collections.broadcast.stack.plugins.module_utils.health import wait_healthy
+from ansible_collections.broadcast.stack.plugins.module_utils.host_facts import (
+    addresses,
+    firewall_state,
+    free_mb,
+    listening,
+    memory_mb,
+    nameservers,
+    routes,
+)
+from ansible_collections.broadcast.stack.plugins.module_utils.host_files import (
+    certificate_texts,
+    environment_texts,
+    files_state,
+    links_state,
+    release_state,
+)
 
 
 def observe(
@@ -509,7 +224,7 @@ def observe(
             "installed": installed,
             "running": False,
             "error": "",
-            "configuration": engine_options.state(stack),
+            "configuration": engine_configuration.state(stack),
         },
         "host": {
             "memory_mb": memory_mb(),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.broadcast.stack.plugins.filter import docker_host
-from ansible_collections.broadcast.stack.plugins.module_utils import engine_options
+from ansible_collections.broadcast.stack.plugins.module_utils import engine_configuration
+from ansible_collections.broadcast.stack.plugins.plugin_utils import engine_options
 
 ADMIN = {
     "data-root": "/var/lib/docker/moved",
@@ -24,7 +25,7 @@ def pretty(options: dict) -> str:
 
 def host(text: str | None = None, arguments: str = "", note: dict | None = None, **engine: object) -> dict:
     """A host whose Engine runs and has a container."""
-    seen = {"path": engine_options.FILE, "text": text, "error": "", "pid": 7, "arguments": arguments.split()}
+    seen = {"path": engine_configuration.FILE, "text": text, "error": "", "pid": 7, "arguments": arguments.split()}
     seen["note"] = None if note is None else pretty(note)
     running = {"installed": True, "running": True, "configuration": seen, "data_root": "/var/lib/docker"}
     return {
@@ -177,7 +178,7 @@ def test_an_option_is_no_flag_and_a_key_at_once():
 def test_a_broken_file_is_named_with_its_line(text, where):
     merged = merge(host(text))
     (problem,) = merged["problems"]
-    assert problem.startswith(engine_options.FILE + where)
+    assert problem.startswith(engine_configuration.FILE + where)
     assert (merged["changes"], merged["text"]) == ([], text)
 
 
@@ -219,7 +220,7 @@ def test_an_engine_that_a_stack_cannot_run_on_is_named():
 
 
 def test_flags_are_read_as_the_engine_reads_them():
-    found = engine_options.flags(
+    found = engine_configuration.flags(
         [
             "-H",
             "fd://",
@@ -253,13 +254,19 @@ def test_the_arguments_of_a_service_are_its_units_and_drop_ins(tmp_path: Path):
     }.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    assert engine_options.service_arguments(True, str(tmp_path)) == ["-H", "fd://", "--data-root", "/srv", "--debug"]
+    assert engine_configuration.service_arguments(True, str(tmp_path)) == [
+        "-H",
+        "fd://",
+        "--data-root",
+        "/srv",
+        "--debug",
+    ]
     # Without systemd nothing hands the Engine a socket.
-    assert engine_options.service_arguments(False, str(tmp_path)) == ["--data-root", "/srv", "--debug"]
+    assert engine_configuration.service_arguments(False, str(tmp_path)) == ["--data-root", "/srv", "--debug"]
     drop_in = tmp_path / "etc/systemd/system/docker.service.d/override.conf"
     drop_in.parent.mkdir(parents=True)
     drop_in.write_text("[Service]\nExecStart=\nExecStart=/usr/bin/dockerd --live-restore=false\n")
-    assert engine_options.service_arguments(True, str(tmp_path)) == ["--live-restore=false"]
+    assert engine_configuration.service_arguments(True, str(tmp_path)) == ["--live-restore=false"]
 
 
 def test_the_engines_process_is_found_without_its_usual_file(tmp_path: Path):
@@ -272,5 +279,5 @@ def test_the_engines_process_is_found_without_its_usual_file(tmp_path: Path):
         (tmp_path / pid / "ns").mkdir(parents=True)
         os.symlink(own, tmp_path / pid / "ns" / "pid")
         (tmp_path / pid / "cmdline").write_bytes(command)
-    found = engine_options.running(str(tmp_path / "docker.pid"), str(tmp_path))
+    found = engine_configuration.running(str(tmp_path / "docker.pid"), str(tmp_path))
     assert found == (12, ["--config-file=/srv/daemon.json"])

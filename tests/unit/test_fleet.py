@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 from ansible_collections.broadcast.stack.plugins.filter import docker_host
-from ansible_collections.broadcast.stack.plugins.module_utils import firewall
-from ansible_collections.broadcast.stack.plugins.modules import stack_firewall, stack_info
+from ansible_collections.broadcast.stack.plugins.module_utils import firewall, host_facts
+from ansible_collections.broadcast.stack.plugins.modules import stack_firewall
 from ansible_collections.broadcast.stack.plugins.plugin_utils.fleet import fleet
 from ansible_collections.broadcast.stack.plugins.plugin_utils.services import access
 
@@ -249,7 +249,7 @@ def test_rules_are_checked_kept_and_applied_once(tmp_path, kernel):
     assert stack_firewall.apply("shop", "rules", folder) == ""
     assert kernel.calls[0][0] == "--check"
     assert stack_firewall.applied("shop", "rules", folder)
-    assert stack_info.firewall_state("shop", folder) == (tmp_path / "etc" / "shop.applied").read_text()
+    assert host_facts.firewall_state("shop", folder) == (tmp_path / "etc" / "shop.applied").read_text()
     kernel.table = "changed by hand"
     assert not stack_firewall.applied("shop", "rules", folder)
 
@@ -270,7 +270,7 @@ def test_no_rules_remove_the_table_and_its_files(tmp_path, kernel):
 
 
 def test_a_host_without_rules_starts_no_program(tmp_path, kernel):
-    assert stack_info.firewall_state("shop", str(tmp_path)) == ""
+    assert host_facts.firewall_state("shop", str(tmp_path)) == ""
     assert kernel.calls == []
 
 
@@ -281,8 +281,8 @@ def test_the_hosts_own_addresses_are_read_from_the_kernel(tmp_path):
         "        /32 link BROADCAST\n     |-- 10.0.0.2\n        /32 host LOCAL\n     |-- 127.0.0.1\n"
         "        /32 host LOCAL\n"
     )
-    assert stack_info.addresses(str(table)) == ["10.0.0.2"]
-    assert stack_info.addresses(str(tmp_path / "absent")) == []
+    assert host_facts.addresses(str(table)) == ["10.0.0.2"]
+    assert host_facts.addresses(str(tmp_path / "absent")) == []
 
 
 def test_an_application_reaches_redis_by_tls_in_a_fleet():

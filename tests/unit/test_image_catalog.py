@@ -8,14 +8,12 @@ import socket
 from pathlib import Path
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import (
-    Application,
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import Application, catalog, installation
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.context import (
     CatalogError,
-    catalog,
     context_files,
     copy_context,
     ignore_filter,
-    installation,
 )
 
 LOCKED = {"requirements": "requirements/prod.txt"}

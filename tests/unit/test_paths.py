@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.broadcast.stack.plugins.modules import stack_files
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import checks as preflight
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import paths
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.observed import shared_root_problems
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import variable_of
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_a_directory_of_ones_own_is_accepted(path):
 def test_a_name_that_leads_elsewhere_is_refused_by_the_variable(variable, value):
     assert paths.judged(variable)
     (problem,) = paths.path_problems({variable: value})
-    assert preflight.variable_of(problem.subject) == variable
+    assert variable_of(problem.subject) == variable
     assert problem.remedy
 
 
@@ -173,6 +174,6 @@ def test_two_stacks_in_one_directory_are_told():
         "containers": {"other-web": {"stack": "other"}, "shop-web": {"stack": "shop"}, "legacy": {"stack": ""}},
         "files": {"/opt/x/containers/other-web/env/container.env": {}, "/opt/x/containers/legacy/a": {}},
     }
-    (problem,) = preflight.shared_root_problems(observation, "shop", "/opt/x/containers")
+    (problem,) = shared_root_problems(observation, "shop", "/opt/x/containers")
     assert "stack other" in problem.line()
-    assert preflight.shared_root_problems(observation, "shop", "/opt/shop/containers") == []
+    assert shared_root_problems(observation, "shop", "/opt/shop/containers") == []

@@ -12,7 +12,7 @@ import specified
 from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
-from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import docker_options
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables
 from specified import CANARIES, FEATURES, GROUPS, LONG_LIVED, ONCE, evaluated, handed, host_variables
 
@@ -89,7 +89,7 @@ def policy() -> dict:
 
 
 def arguments(spec: dict) -> dict:
-    return container.arguments(spec, policy(), "/opt/stack/containers", "")
+    return docker_options.arguments(spec, policy(), "/opt/stack/containers", "")
 
 
 LONG_LIVED = [(environment, role) for environment in ("dev", "staging", "prod") for role in SPECIFICATIONS]

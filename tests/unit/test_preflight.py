@@ -9,9 +9,62 @@ import pytest
 import yaml
 from ansible_collections.broadcast.stack.plugins.filter import release_commands
 from ansible_collections.broadcast.stack.plugins.plugin_utils import templates
-from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import application
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import checks as preflight
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import rendering
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.application import application_problems
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.causes import passed_on, root_causes
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.combinations import COMBINATIONS
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.domains import (
+    domain_problems,
+    redirect_problems,
+)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.entries import ENTRIES
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.image import (
+    image_problems,
+    requirements_problems,
+)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.inventory import (
+    backup_host_problems,
+    edge_media_problems,
+    group_problems,
+    shared_volume_problems,
+    worker_problems,
+)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.names import (
+    RUNTIME_VARIABLES,
+    edits,
+    renamed_variables,
+    unknown_variables,
+)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.networks import (
+    network_problems,
+    private_address_problems,
+    subnet_prefix_problems,
+)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.observed import (
+    clock_problems,
+    disk_problems,
+    engine_problems,
+    memory_limits,
+    memory_problems,
+    observation_problems,
+    parsed_ports,
+    port_problems,
+)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.paths import stack_name_problems
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem, report
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.rules import PLACES
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.secrecy import (
+    secret_leaves,
+    secret_problems,
+    weakness,
+)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.services import (
+    REFERRING,
+    plain_redis_problems,
+    redis_reference_problems,
+    service_problems,
+)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.values import option_problems
 from ansible_collections.broadcast.stack.plugins.plugin_utils.services import values
 
 STRONG = "q8Zt4LwN0rXv2KcB7mHs"
@@ -19,7 +72,7 @@ KNOWN = {"backend_domains", "backend_image", "postgres_memory", "postgres_image"
 PREFIXES = ["stack_", "backend_", "secret_", "postgres_"]
 
 
-def lines(problems: list[preflight.Problem]) -> str:
+def lines(problems: list[Problem]) -> str:
     return "\n".join(problem.line() for problem in problems)
 
 
@@ -36,23 +89,23 @@ def lines(problems: list[preflight.Problem]) -> str:
     ],
 )
 def test_unknown_names_are_told_apart_from_foreign_ones(name: str, advice: str) -> None:
-    found = preflight.unknown_variables([name, *KNOWN], KNOWN, PREFIXES)
+    found = unknown_variables([name, *KNOWN], KNOWN, PREFIXES)
     assert advice in lines(found)
     assert len(found) == 1
 
 
 def test_foreign_private_and_accepted_names_are_nobodys_business() -> None:
     names = ["ansible_host", "__stack_helper", "monitoring_url", "private_address", "postgres_colour"]
-    assert preflight.unknown_variables(names, KNOWN, PREFIXES, ["postgres_colour"]) == []
+    assert unknown_variables(names, KNOWN, PREFIXES, ["postgres_colour"]) == []
 
 
 def test_swapped_letters_are_one_edit() -> None:
-    assert preflight.edits("stakc_name", "stack_name") == 1
-    assert preflight.edits("name", "nomen") == 2
+    assert edits("stakc_name", "stack_name") == 1
+    assert edits("name", "nomen") == 2
 
 
 def test_renamed_variable_names_its_successor() -> None:
-    found = preflight.renamed_variables({"backend_hosts"}, {"backend_hosts": "backend_domains"})
+    found = renamed_variables({"backend_hosts"}, {"backend_hosts": "backend_domains"})
     assert lines(found) == "backend_hosts: was renamed; set backend_domains instead."
 
 
@@ -71,37 +124,37 @@ def test_references_see_what_each_evaluates() -> None:
 
 def test_a_fault_that_a_template_passes_on_is_the_other_variables() -> None:
     raw = {"a": [["x"], "{{ b + ['y'] }}"], "b": "{{ c }}", "c": 1, "d": {"e": "{{ b }}", "f": "g"}, "g": ["{{ c }}"]}
-    assert preflight.passed_on("a[1]", raw, {"c"})
-    assert preflight.passed_on("d.e.h", raw, {"c"})
-    assert preflight.passed_on("g", raw, {"c"})
-    assert not preflight.passed_on("a[0]", raw, {"c"})
-    assert not preflight.passed_on("d.f", raw, {"c"})
-    assert not preflight.passed_on("d.e", raw, {"d"})
+    assert passed_on("a[1]", raw, {"c"})
+    assert passed_on("d.e.h", raw, {"c"})
+    assert passed_on("g", raw, {"c"})
+    assert not passed_on("a[0]", raw, {"c"})
+    assert not passed_on("d.f", raw, {"c"})
+    assert not passed_on("d.e", raw, {"d"})
 
 
 ERROR = ValueError("no")
 
 
-def root_causes(name: str, raw: dict, failing: str) -> list[str]:
+def causes_of(name: str, raw: dict, failing: str) -> list[str]:
     def failed(name: str) -> dict:
         entries = raw[name].items() if isinstance(raw[name], dict) else [("", raw[name])]
         return {".".join(filter(None, [name, key])): (text, ERROR) for key, text in entries if "{{" in text}
 
-    return list(preflight.root_causes(name, raw, failing.split().__contains__, failed))
+    return list(root_causes(name, raw, failing.split().__contains__, failed))
 
 
 def test_root_cause_is_the_variable_that_fails_by_itself() -> None:
     raw = {"image": "{{ catalog.web }}", "catalog": "{{ lookup('x', context) }}", "context": "/srv"}
-    assert root_causes("image", raw, "image catalog") == ["catalog"]
+    assert causes_of("image", raw, "image catalog") == ["catalog"]
 
 
 def test_root_causes_are_the_entries_that_fail_by_themselves_and_what_others_refer_to() -> None:
     raw = {"env": {"A": "{{ d.nope }}", "B": "plain", "C": "{{ e }}", "D": "{{ e }}"}, "d": {}, "e": "{{ d.none }}"}
-    assert root_causes("env", raw, "env e") == ["env.A", "e"]
+    assert causes_of("env", raw, "env e") == ["env.A", "e"]
 
 
 def test_root_cause_ends_on_a_cycle() -> None:
-    assert root_causes("a", {"a": "{{ b }}", "b": "{{ a }}"}, "a b") == ["a"]
+    assert causes_of("a", {"a": "{{ b }}", "b": "{{ a }}"}, "a b") == ["a"]
 
 
 def test_closure_includes_what_is_undefined() -> None:
@@ -125,7 +178,7 @@ def test_closure_includes_what_is_undefined() -> None:
     ],
 )
 def test_values_are_held_against_their_specification(value: object, option: dict, expected: str) -> None:
-    assert expected in lines(preflight.option_problems("port", value, option))
+    assert expected in lines(option_problems("port", value, option))
 
 
 @pytest.mark.parametrize(
@@ -133,11 +186,11 @@ def test_values_are_held_against_their_specification(value: object, option: dict
     [("80", {"type": "int"}), (80, {"type": "str"}), ([], {"type": "list"}), ("x", {"type": "raw"})],
 )
 def test_values_that_ansible_converts_are_fine(value: object, option: dict) -> None:
-    assert preflight.option_problems("port", value, option) == []
+    assert option_problems("port", value, option) == []
 
 
 def test_a_secret_of_the_wrong_type_is_not_printed() -> None:
-    found = preflight.option_problems("token", {"hidden": "value"}, {"type": "str", "no_log": True})
+    found = option_problems("token", {"hidden": "value"}, {"type": "str", "no_log": True})
     assert lines(found) == "token: wrong type or value; it must be of type str."
 
 
@@ -163,46 +216,44 @@ def test_a_secret_of_the_wrong_type_is_not_printed() -> None:
     ],
 )
 def test_weak_secrets_are_told_why(value: str, reason: str) -> None:
-    assert preflight.weakness("secret_redis_cache", value) == reason
+    assert weakness("secret_redis_cache", value) == reason
 
 
 def test_weak_secrets_are_allowed_in_dev_and_missing_ones_nowhere() -> None:
     weak = {"secret_a": "changeme", "secret_b": "changeme", "secret_c": ""}
-    assert [problem.subject for problem in preflight.secret_problems(weak, {}, "dev")] == ["secret_c"]
-    assert len(preflight.secret_problems(weak, {}, "prod")) == 4
+    assert [problem.subject for problem in secret_problems(weak, {}, "dev")] == ["secret_c"]
+    assert len(secret_problems(weak, {}, "prod")) == 4
 
 
 def test_a_secret_used_twice_is_named_without_its_value() -> None:
-    found = preflight.secret_problems({"secret_a": STRONG, "secret_b": STRONG}, {}, "prod")
+    found = secret_problems({"secret_a": STRONG, "secret_b": STRONG}, {}, "prod")
     assert lines(found) == "secret_b: has the same value as secret_a; give each secret a value of its own."
 
 
 def test_the_applications_secrets_may_be_short_but_no_placeholders() -> None:
-    found = preflight.secret_problems(
-        {}, {"backend_secrets.mail": "s3cr3t!", "backend_secrets.api": "changeme"}, "prod"
-    )
+    found = secret_problems({}, {"backend_secrets.mail": "s3cr3t!", "backend_secrets.api": "changeme"}, "prod")
     assert lines(found) == "backend_secrets.api: is a placeholder; give a real one."
 
 
 def test_secrets_within_free_dictionaries_are_known_by_their_keys() -> None:
     value = {"broker": {"maxmemory": "64mb", "password": STRONG}}
-    assert list(preflight.secret_leaves(value, {"type": "dict"}, "redis_instances")) == [
+    assert list(secret_leaves(value, {"type": "dict"}, "redis_instances")) == [
         ("redis_instances.broker.password", STRONG)
     ]
 
 
 def test_the_report_has_no_secret_even_where_a_message_quotes_one() -> None:
-    problem = preflight.Problem("backend_env", "cannot be evaluated: %s" % STRONG)
-    assert STRONG not in preflight.report([problem], ["a"], {STRONG})[0]
+    problem = Problem("backend_env", "cannot be evaluated: %s" % STRONG)
+    assert STRONG not in report([problem], ["a"], {STRONG})[0]
 
 
 def test_a_secret_that_is_cut_leaves_no_part() -> None:
-    problem = preflight.Problem("x", "bad", value="a" * 90 + STRONG)
-    assert STRONG[:6] not in preflight.report([problem], ["a"], {STRONG})[0]
+    problem = Problem("x", "bad", value="a" * 90 + STRONG)
+    assert STRONG[:6] not in report([problem], ["a"], {STRONG})[0]
 
 
 def test_a_value_that_holds_a_secret_is_not_shown() -> None:
-    found = preflight.option_problems("redis_instances", [{"password": "hidden"}], {"type": "dict"})
+    found = option_problems("redis_instances", [{"password": "hidden"}], {"type": "dict"})
     assert "hidden" not in lines(found)
 
 
@@ -210,18 +261,18 @@ def test_a_value_that_holds_a_secret_is_not_shown() -> None:
 
 
 def test_equal_problems_of_several_hosts_are_one_line() -> None:
-    found = [preflight.Problem("x", "bad", host=host) for host in ("a", "b")]
-    assert preflight.report(found, ["a", "b", "c"]) == ["a, b: x: bad."]
-    assert preflight.report(found, ["a", "b"]) == ["x: bad."]
+    found = [Problem("x", "bad", host=host) for host in ("a", "b")]
+    assert report(found, ["a", "b", "c"]) == ["a, b: x: bad."]
+    assert report(found, ["a", "b"]) == ["x: bad."]
 
 
 def test_problems_about_hosts_always_name_them() -> None:
-    found = [preflight.Problem("clock", "slow", host="a", about_host=True)]
-    assert preflight.report(found, ["a"]) == ["a: clock: slow."]
+    found = [Problem("clock", "slow", host="a", about_host=True)]
+    assert report(found, ["a"]) == ["a: clock: slow."]
 
 
 def test_a_line_has_variable_value_place_and_remedy() -> None:
-    problem = preflight.Problem("x", "bad", "do it", value="1", origin="env.yml:3")
+    problem = Problem("x", "bad", "do it", value="1", origin="env.yml:3")
     assert problem.line(["h"]) == "h: x = 1 (env.yml:3): bad; do it."
 
 
@@ -236,17 +287,17 @@ GROUPS = {
 
 def test_groups_unknown_empty_crowded_and_hosts_without_one() -> None:
     groups = {"all": ["a", "b", "c"], "ungrouped": ["c"], "postgres": ["a", "b"], "wbe": ["a"]}
-    text = lines(preflight.group_problems(groups, GROUPS))
+    text = lines(group_problems(groups, GROUPS))
     assert "group wbe: unknown; did you mean web?" in text
     assert "group web: has no host" in text
     assert "group postgres = a, b: has 2 hosts where 1 can serve" in text
     assert "c: is in no group" in text
-    assert [problem.text for problem in preflight.group_problems(groups, GROUPS) if problem.warning] == ["has no host"]
+    assert [problem.text for problem in group_problems(groups, GROUPS) if problem.warning] == ["has no host"]
 
 
 def test_backups_read_the_volumes_of_their_own_host() -> None:
     groups = {"all": ["a", "b"], "postgres": ["a"], "web": ["a"], "backups": ["b"]}
-    assert "group backups = b: is not a host of postgres" in lines(preflight.group_problems(groups, GROUPS))
+    assert "group backups = b: is not a host of postgres" in lines(group_problems(groups, GROUPS))
 
 
 @pytest.mark.parametrize(
@@ -261,52 +312,52 @@ def test_backups_read_the_volumes_of_their_own_host() -> None:
     ],
 )
 def test_a_private_address_is_one_of_the_hosts_own(address, text) -> None:
-    found = preflight.private_address_problems(address, {"db": "10.0.0.2"}, ["10.0.0.1", "192.168.0.1"])
+    found = private_address_problems(address, {"db": "10.0.0.2"}, ["10.0.0.1", "192.168.0.1"])
     assert text in lines(found)
     assert bool(found) == bool(text)
 
 
 def test_an_unknown_host_may_have_any_address() -> None:
-    assert preflight.private_address_problems("10.0.0.1", {}, []) == []
+    assert private_address_problems("10.0.0.1", {}, []) == []
 
 
 def test_local_volumes_on_several_hosts_are_told() -> None:
     groups = {"web": ["a", "b"], "worker": ["a"]}
-    (found,) = preflight.shared_volume_problems(groups, ["media"])
+    (found,) = shared_volume_problems(groups, ["media"])
     assert found.warning
     assert "each of the hosts a, b has files of its own in it" in found.text
-    assert preflight.shared_volume_problems({"web": ["a"], "worker": ["a"]}, ["media"]) == []
-    assert preflight.shared_volume_problems(groups, []) == []
+    assert shared_volume_problems({"web": ["a"], "worker": ["a"]}, ["media"]) == []
+    assert shared_volume_problems(groups, []) == []
 
 
 def test_an_edge_apart_from_web_has_no_uploaded_files() -> None:
     groups = {"web": ["app1"], "worker": ["app1"], "edge": ["edge1", "app1"]}
-    (found,) = preflight.edge_media_problems(groups, ["media"], "/media/")
+    (found,) = edge_media_problems(groups, ["media"], "/media/")
     assert found.warning
     text = "backend_media_url = /media/: uploaded files lie on app1, so the edge on edge1 asks the application for them"
     assert found.line().startswith(text)
-    assert preflight.edge_media_problems({**groups, "edge": ["app1"]}, ["media"], "/media/") == []
-    assert preflight.edge_media_problems(groups, ["media"], "") == []
-    assert preflight.edge_media_problems(groups, ["invoices"], "/media/") == []
+    assert edge_media_problems({**groups, "edge": ["app1"]}, ["media"], "/media/") == []
+    assert edge_media_problems(groups, ["media"], "") == []
+    assert edge_media_problems(groups, ["invoices"], "/media/") == []
 
 
 def test_volumes_that_backups_cannot_reach_are_told_and_refused_when_the_inventory_names_them() -> None:
     groups = {"web": ["app1"], "worker": ["app1"], "backups": ["db1"]}
-    (default,) = preflight.backup_host_problems(groups, ["media"], chosen=False)
+    (default,) = backup_host_problems(groups, ["media"], chosen=False)
     text = "backend_backup_volumes = media: lies on app1, while backups run on db1: not backed up; put postgres and"
     assert default.line().startswith(text)
     assert default.warning
-    (chosen,) = preflight.backup_host_problems(groups, ["media", "invoices"], chosen=True)
+    (chosen,) = backup_host_problems(groups, ["media", "invoices"], chosen=True)
     assert "media, invoices: lies on app1" in chosen.line()
     assert not chosen.warning
     for other in ({"backups": ["app1"]}, {"backups": []}):
-        assert preflight.backup_host_problems({**groups, **other}, ["media"], chosen=True) == []
-    assert preflight.backup_host_problems(groups, [], chosen=True) == []
+        assert backup_host_problems({**groups, **other}, ["media"], chosen=True) == []
+    assert backup_host_problems(groups, [], chosen=True) == []
 
 
 def test_groups_of_ones_own_can_be_accepted() -> None:
     groups = {"all": ["a"], "postgres": ["a"], "web": ["a"], "backups": ["a"], "rack1": ["a"]}
-    assert preflight.group_problems(groups, GROUPS, ["rack1"]) == []
+    assert group_problems(groups, GROUPS, ["rack1"]) == []
 
 
 # The stack
@@ -314,19 +365,19 @@ def test_groups_of_ones_own_can_be_accepted() -> None:
 
 @pytest.mark.parametrize("name", ["Shop", "9shop", "shop_1", "-shop", "shop-", "s", "", "x" * 40, "café"])
 def test_stack_names_that_docker_or_dns_refuse(name: str) -> None:
-    assert "not a name for containers" in lines(preflight.stack_name_problems(name))
+    assert "not a name for containers" in lines(stack_name_problems(name))
 
 
 def test_a_hexadecimal_stack_name_could_match_a_container_id() -> None:
-    assert "hexadecimal digits only" in lines(preflight.stack_name_problems("cafe"))
-    assert preflight.stack_name_problems("shop") == preflight.stack_name_problems("be-1") == []
+    assert "hexadecimal digits only" in lines(stack_name_problems("cafe"))
+    assert stack_name_problems("shop") == stack_name_problems("be-1") == []
 
 
 @pytest.mark.parametrize(
     "prefix", ["10.1", "10.1.2.3", "10.1.x", "10.1.2.", "300.1.2", "8.8.8", "127.0.0", "169.254.1"]
 )
 def test_subnet_prefixes_that_are_none_or_not_private(prefix: str) -> None:
-    assert len(preflight.subnet_prefix_problems(prefix)) == 1
+    assert len(subnet_prefix_problems(prefix)) == 1
 
 
 def test_subnets_that_meet_other_networks() -> None:
@@ -343,7 +394,7 @@ def test_subnets_that_meet_other_networks() -> None:
         {"interface": "eth1", "network": "10.1.2.128/25"},
         {"interface": "tun0", "network": "10.1.2.64/27"},
     ]
-    text = lines(preflight.network_problems(wanted, networks, routes, ["10.1.2.70", "host.example"]))
+    text = lines(network_problems(wanted, networks, routes, ["10.1.2.70", "host.example"]))
     assert text.count("overlaps Docker's network other (10.1.0.0/16)") == 2
     assert "shop-app 10.1.2.64/26: overlaps the host's network 10.1.2.64/27 on tun0" in text
     assert "contains the host's address 10.1.2.70" in text
@@ -353,7 +404,7 @@ def test_subnets_that_meet_other_networks() -> None:
 def test_own_networks_are_no_collision() -> None:
     wanted = [{"name": "shop-edge", "subnet": "10.1.2.0/26"}]
     routes = [{"interface": "br-2", "network": "10.1.2.0/26"}]
-    assert preflight.network_problems(wanted, {"shop-edge": {"subnet": "10.1.2.0/26"}}, routes) == []
+    assert network_problems(wanted, {"shop-edge": {"subnet": "10.1.2.0/26"}}, routes) == []
 
 
 # The application
@@ -376,18 +427,18 @@ def test_own_networks_are_no_collision() -> None:
     ],
 )
 def test_domains_that_are_none(domain: str, text: str) -> None:
-    assert text in lines(application.domain_problems([domain]))
+    assert text in lines(domain_problems([domain]))
 
 
 def test_domains_are_needed_once_each() -> None:
-    assert "empty" in lines(application.domain_problems([]))
-    assert "listed twice" in lines(application.domain_problems(["a.example", "a.example"]))
-    assert application.domain_problems(["localhost", "a.example", "xn--caf-dma.example"]) == []
+    assert "empty" in lines(domain_problems([]))
+    assert "listed twice" in lines(domain_problems(["a.example", "a.example"]))
+    assert domain_problems(["localhost", "a.example", "xn--caf-dma.example"]) == []
 
 
 def test_health_is_asked_by_address_as_well_but_nobody_is_redirected_from_one() -> None:
     assert values.host_name_fault("192.0.2.1") is None
-    assert "is an address" in lines(application.redirect_problems(["192.0.2.1"], ["a.example"]))
+    assert "is an address" in lines(redirect_problems(["192.0.2.1"], ["a.example"]))
 
 
 @pytest.mark.parametrize(
@@ -402,18 +453,18 @@ def test_health_is_asked_by_address_as_well_but_nobody_is_redirected_from_one() 
     ],
 )
 def test_images_that_are_not_one_build(image: str, text: str) -> None:
-    assert text in lines(application.image_problems(image, "prod"))
+    assert text in lines(image_problems(image, "prod"))
 
 
 def test_images_of_one_build() -> None:
     digest = "shop/web@sha256:" + "0" * 64
     for image in ("shop/web:1.2", "registry.example:5000/shop/web:2026.11.1-RC1", digest):
-        assert application.image_problems(image, "prod") == []
-    assert application.image_problems("shop/web:latest", "dev") == []
+        assert image_problems(image, "prod") == []
+    assert image_problems("shop/web:latest", "dev") == []
 
 
 ROLE = yaml.safe_load((Path(__file__).parents[2] / "roles/celery_worker/vars/main.yml").read_text())
-ENTRIES = {
+ROLES_ENTRIES = {
     "backend_worker_pools": ROLE["__celery_worker_pool_options"],
     "backend_periodic_commands": ROLE["__celery_worker_periodic_options"],
 }
@@ -425,7 +476,7 @@ SETTLED = {"backend_build_env": {}, "backend_working_dir": "/app"}
 
 
 def judged(values: dict, secrets: dict[str, str] | None = None) -> str:
-    return lines(application.application_problems({**SETTLED, **values}, HIDDEN, ENTRIES, secrets or {}))
+    return lines(application_problems({**SETTLED, **values}, HIDDEN, ROLES_ENTRIES, secrets or {}))
 
 
 def test_context_and_requirements_must_be_on_the_controller(tmp_path: Path) -> None:
@@ -446,7 +497,7 @@ def test_context_and_requirements_must_be_on_the_controller(tmp_path: Path) -> N
 
 
 def requirements(folder: Path, path: str) -> str:
-    return lines(application.requirements_problems(path, str(folder), "", {}, "/app"))
+    return lines(requirements_problems(path, str(folder), "", {}, "/app"))
 
 
 def test_a_requirements_file_needs_those_that_it_includes(tmp_path: Path) -> None:
@@ -756,29 +807,29 @@ def test_services_without_a_host_are_missed_only_where_they_are_referred_to() ->
         "backend_env": {"CACHE": "{{ my_cache }}"},
         "my_cache": "{{ stack_redis.cache.host }}",
     }
-    found = lines(application.service_problems({"postgres": [], "web": ["a"]}, raw, ["cache"]))
+    found = lines(service_problems({"postgres": [], "web": ["a"]}, raw, ["cache"]))
     assert "group postgres: has no host, but backend_default_secrets refers to stack_database; add one" in found
     assert "group redis: has no host, but backend_env refers to stack_redis" in found
-    assert application.service_problems({"postgres": ["a"]}, raw, []) == []
-    assert application.service_problems({}, {"backend_env": {"A": "stack_database"}}, ["cache"]) == []
+    assert service_problems({"postgres": ["a"]}, raw, []) == []
+    assert service_problems({}, {"backend_env": {"A": "stack_database"}}, ["cache"]) == []
 
 
 def test_uses_of_redis_are_declared() -> None:
     raw = {
         "backend_env": {"A": "{{ stack_redis.broker.url }}{{ stack_redis['locks'].url }}{{ stack_redis.cache.url }}"}
     }
-    found = lines(application.redis_reference_problems(raw, ["cache"]))
+    found = lines(redis_reference_problems(raw, ["cache"]))
     assert "backend_env.A: refers to stack_redis.broker, which backend_redis_uses does not have; add it there" in found
     assert "stack_redis.locks" in found
     assert found.count("\n") == 1
 
 
 def test_beat_needs_workers() -> None:
-    assert "without a worker host" in lines(application.worker_problems(True, ["default"], []))
-    assert "without a worker pool" in lines(application.worker_problems(True, [], ["a"]))
-    assert "has no host to run on" in lines(application.worker_problems(False, [], [], ["report"]))
-    assert application.worker_problems(False, [], ["a"], ["report"]) == []
-    assert application.worker_problems(False, [], []) == application.worker_problems(True, ["default"], ["a"]) == []
+    assert "without a worker host" in lines(worker_problems(True, ["default"], []))
+    assert "without a worker pool" in lines(worker_problems(True, [], ["a"]))
+    assert "has no host to run on" in lines(worker_problems(False, [], [], ["report"]))
+    assert worker_problems(False, [], ["a"], ["report"]) == []
+    assert worker_problems(False, [], []) == worker_problems(True, ["default"], ["a"]) == []
 
 
 # A host
@@ -797,7 +848,7 @@ def observation(**changes: object) -> dict:
 
 def test_ports_are_read_in_dockers_notation() -> None:
     texts = ["80:8080", "127.0.0.1:8000-8001:8000-8001", "[::1]:443:443/tcp", "443:443/udp", "9000"]
-    ports = preflight.parsed_ports(texts, "p")
+    ports = parsed_ports(texts, "p")
     assert [(port.address, port.port) for port in ports] == [
         ("", 80),
         ("127.0.0.1", 8000),
@@ -807,8 +858,8 @@ def test_ports_are_read_in_dockers_notation() -> None:
 
 
 def test_ports_that_others_have() -> None:
-    ports = preflight.parsed_ports(["127.0.0.1:80:8080", "443:8443", "127.0.0.1:5432:5432", "8000:8000"], "p")
-    text = lines(preflight.port_problems(ports, observation(), "shop"))
+    ports = parsed_ports(["127.0.0.1:80:8080", "443:8443", "127.0.0.1:5432:5432", "8000:8000"], "p")
+    text = lines(port_problems(ports, observation(), "shop"))
     assert "p = 127.0.0.1:80: taken by a process that listens on 0.0.0.0" in text
     assert "p = 443: taken by the container proxy" in text
     assert "5432" not in text
@@ -816,58 +867,52 @@ def test_ports_that_others_have() -> None:
 
 
 def test_a_port_on_another_address_is_free() -> None:
-    ports = preflight.parsed_ports(["192.0.2.1:5432:5432"], "p")
-    assert preflight.port_problems(ports, observation(containers={}), "shop") == []
+    ports = parsed_ports(["192.0.2.1:5432:5432"], "p")
+    assert port_problems(ports, observation(containers={}), "shop") == []
 
 
 def test_two_containers_cannot_share_a_port() -> None:
-    ports = [*preflight.parsed_ports(["8000:8000"], "web"), *preflight.parsed_ports(["127.0.0.1:8000:80"], "edge")]
-    assert "edge = 127.0.0.1:8000: is published by web as well" in lines(
-        preflight.port_problems(ports, observation(), "s")
-    )
+    ports = [*parsed_ports(["8000:8000"], "web"), *parsed_ports(["127.0.0.1:8000:80"], "edge")]
+    assert "edge = 127.0.0.1:8000: is published by web as well" in lines(port_problems(ports, observation(), "s"))
 
 
 def test_engines_that_are_too_old_or_locked() -> None:
     old = {"running": True, "api_version": "1.40", "version": "19.03.15"}
-    assert "too old" in lines(preflight.engine_problems(old))
-    assert "refuses this user" in lines(
-        preflight.engine_problems({"running": False, "error": "[Errno 13] Permission denied"})
-    )
-    assert preflight.engine_problems({"running": True, "api_version": "1.41"}) == []
+    assert "too old" in lines(engine_problems(old))
+    assert "refuses this user" in lines(engine_problems({"running": False, "error": "[Errno 13] Permission denied"}))
+    assert engine_problems({"running": True, "api_version": "1.41"}) == []
     hangs = {"running": False, "error": "unix:///var/run/docker.sock: timed out"}
-    assert "Docker Engine: does not answer; it is busy or hangs: run again" in lines(preflight.engine_problems(hangs))
-    assert preflight.engine_problems({"installed": False, "running": False, "error": "No such file"}) == []
+    assert "Docker Engine: does not answer; it is busy or hangs: run again" in lines(engine_problems(hangs))
+    assert engine_problems({"installed": False, "running": False, "error": "No such file"}) == []
 
 
 def test_disk_clock_and_memory() -> None:
-    assert "100 MiB free" in lines(preflight.disk_problems(100, 2048))
-    assert preflight.disk_problems(2048, 2048) == []
-    assert "45 s ahead" in lines(preflight.clock_problems(1045, 1000, 1000, 30))
-    assert "45 s behind" in lines(preflight.clock_problems(955, 1000, 1010, 30))
-    assert preflight.clock_problems(975, 1000, 1010, 30) == preflight.clock_problems(1035, 1000, 1010, 30) == []
-    assert preflight.memory_problems(2048, 1024)[0].warning
-    assert preflight.memory_problems(1024, 2048) == []
+    assert "100 MiB free" in lines(disk_problems(100, 2048))
+    assert disk_problems(2048, 2048) == []
+    assert "45 s ahead" in lines(clock_problems(1045, 1000, 1000, 30))
+    assert "45 s behind" in lines(clock_problems(955, 1000, 1010, 30))
+    assert clock_problems(975, 1000, 1010, 30) == clock_problems(1035, 1000, 1010, 30) == []
+    assert memory_problems(2048, 1024)[0].warning
+    assert memory_problems(1024, 2048) == []
 
 
 def test_memory_limits_are_added_up() -> None:
     assert values.megabytes("1.5g") == 1536
     assert values.megabytes("512m") == values.megabytes("512MiB") == values.megabytes(512 * 2**20) == 512
-    assert preflight.memory_limits("256m", "web_memory") == 256
-    assert preflight.memory_limits({"a": {"memory": "64m"}, "b": {"memory": "1g"}, "c": {}}, "pools") == 1088
-    assert preflight.memory_limits("a memory", "postgres_volume") == 0
+    assert memory_limits("256m", "web_memory") == 256
+    assert memory_limits({"a": {"memory": "64m"}, "b": {"memory": "1g"}, "c": {}}, "pools") == 1088
+    assert memory_limits("a memory", "postgres_volume") == 0
 
 
 def test_hosts_that_could_not_be_observed() -> None:
     unreachable = {"unreachable": True, "msg": "Task failed: Failed to connect to the host via ssh: timed out\nmore"}
     assert "is unreachable: Failed to connect to the host via ssh: timed out;" in lines(
-        preflight.observation_problems(unreachable)
+        observation_problems(unreachable)
     )
-    assert "could not be observed: no python" in lines(
-        preflight.observation_problems({"failed": True, "msg": "no python"})
-    )
-    assert "was not observed" in lines(preflight.observation_problems(None))
-    assert "leave_out" not in lines(preflight.observation_problems(unreachable))
-    assert "-e stack_unreachable_hosts=leave_out" in lines(preflight.observation_problems(unreachable, spare=True))
+    assert "could not be observed: no python" in lines(observation_problems({"failed": True, "msg": "no python"}))
+    assert "was not observed" in lines(observation_problems(None))
+    assert "leave_out" not in lines(observation_problems(unreachable))
+    assert "-e stack_unreachable_hosts=leave_out" in lines(observation_problems(unreachable, spare=True))
 
 
 CHANGED_KEY = """Task failed: Failed to connect to the host via ssh: @@@@@@@@@@@@@@@@@@@@@@@@@@@@@
@@ -921,7 +966,7 @@ TIMEOUT = "The Docker Engine refused to be observed: timed out"
     ],
 )
 def test_why_a_host_could_not_be_observed_is_told_with_its_own_remedy(result: dict, text: str, remedy: str) -> None:
-    (line,) = [problem.line() for problem in preflight.observation_problems(result, spare=True)]
+    (line,) = [problem.line() for problem in observation_problems(result, spare=True)]
     assert text in line
     assert remedy in line
     others = {"--ask-become-pass", "Python 3 and", "free space", "busy or hangs", "ssh-keygen"}
@@ -955,16 +1000,16 @@ def test_the_documented_variables_are_those_of_the_wiring(root: Path) -> None:
 
 
 def test_every_variable_that_a_rule_names_is_documented(root: Path) -> None:
-    places = {steps[0] for steps, _rule in application.PLACES}
-    combined = {name for _check, names in application.COMBINATIONS for name in names} - {"redis_instances"}
-    assert places | combined | set(application.ENTRIES) | set(application.REFERRING) <= set(stack_options(root))
+    places = {steps[0] for steps, _rule in PLACES}
+    combined = {name for _check, names in COMBINATIONS for name in names} - {"redis_instances"}
+    assert places | combined | set(ENTRIES) | set(REFERRING) <= set(stack_options(root))
 
 
 def test_the_keys_of_entries_are_those_that_roles_read(root: Path) -> None:
     web = yaml.safe_load((root / "roles/django_web/vars/main.yml").read_text())
-    assert set(application.ENTRIES["backend_processes"][1]) == set(web["__django_web_process_keys"])
-    assert set(application.ENTRIES["backend_release_commands"][1]) == release_commands.KEYS
-    assert set(application.ENTRIES["backend_files"][1]) == container.FILE_KEYS
+    assert set(ENTRIES["backend_processes"][1]) == set(web["__django_web_process_keys"])
+    assert set(ENTRIES["backend_release_commands"][1]) == release_commands.KEYS
+    assert set(ENTRIES["backend_files"][1]) == rendering.FILE_KEYS
 
 
 def test_the_defaults_of_the_stack_are_right(root: Path, tmp_path: Path) -> None:
@@ -988,10 +1033,10 @@ def test_every_role_that_preflight_validates_exists(root: Path) -> None:
 
 @pytest.mark.parametrize("text", ["false", "no", "True", ""])
 def test_text_is_no_bool_since_templates_take_any_for_true(text: str) -> None:
-    (problem,) = preflight.option_problems("backend_beat_enabled", text, {"type": "bool"})
+    (problem,) = option_problems("backend_beat_enabled", text, {"type": "bool"})
     assert "is text where true or false is needed" in problem.line()
     assert """-e '{"backend_beat_enabled": false}'""" in problem.line()
-    assert preflight.option_problems("backend_beat_enabled", False, {"type": "bool"}) == []
+    assert option_problems("backend_beat_enabled", False, {"type": "bool"}) == []
 
 
 @pytest.mark.parametrize(
@@ -1035,7 +1080,7 @@ def test_text_is_no_bool_since_templates_take_any_for_true(text: str) -> None:
     ],
 )
 def test_in_a_fleet_redis_and_database_speak_tls(raw: dict, expected: str) -> None:
-    found = lines(application.plain_redis_problems(raw))
+    found = lines(plain_redis_problems(raw))
     assert expected in found
     assert bool(found) is bool(expected)
 
@@ -1075,13 +1120,13 @@ def test_however_it_is_written_the_host_of_redis_is_seen(template: str) -> None:
         # As the wiring has it.
         "stack_redis": "{{ redis_instances | to_json }}",
     }
-    found = lines(application.plain_redis_problems(raw))
+    found = lines(plain_redis_problems(raw))
     assert "backend_env.R: names the host of stack_redis.broker, and nothing its tls" in found
-    problems = lines(application.redis_reference_problems(raw, ["cache"]))
+    problems = lines(redis_reference_problems(raw, ["cache"]))
     assert "refers to stack_redis.broker, which backend_redis_uses does not have" in problems
-    assert application.redis_reference_problems(raw, ["broker"]) == []
+    assert redis_reference_problems(raw, ["broker"]) == []
     told = {**raw, "backend_secrets": {"tls": "{{ shop_broker.get('tls') }}"}}
-    assert application.plain_redis_problems(told) == []
+    assert plain_redis_problems(told) == []
 
 
 @pytest.mark.parametrize(
@@ -1094,7 +1139,7 @@ def test_however_it_is_written_the_host_of_redis_is_seen(template: str) -> None:
     ],
 )
 def test_the_host_of_a_use_that_is_not_named_is_seen(template: str) -> None:
-    found = lines(application.plain_redis_problems({"backend_env": {"R": template}}))
+    found = lines(plain_redis_problems({"backend_env": {"R": template}}))
     assert "names the host of stack_redis.<use>, and nothing its tls" in found
 
 
@@ -1115,11 +1160,11 @@ def test_the_host_of_a_use_that_is_not_named_is_seen(template: str) -> None:
 )
 def test_however_it_is_written_a_plain_url_of_redis_is_refused_in_a_fleet(template: str) -> None:
     raw = {"backend_env": {"R": template}, "shop_broker": "{{ stack_redis.broker }}"}
-    assert "backend_env.R: speaks plain to a port of TLS" in lines(application.plain_redis_problems(raw))
+    assert "backend_env.R: speaks plain to a port of TLS" in lines(plain_redis_problems(raw))
 
 
 def test_what_playbooks_register_is_no_unknown_variable_in_the_next_preflight_of_a_run(root):
     texts = [path.read_text() for path in (root / "playbooks").rglob("*.yml")]
     registered = {name for text in texts for name in re.findall(r"^ +register: (stack_\w+)$", text, re.MULTILINE)}
     assert "stack_release" in registered
-    assert registered - preflight.RUNTIME_VARIABLES == set()
+    assert registered - RUNTIME_VARIABLES == set()

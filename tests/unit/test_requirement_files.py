@@ -5,15 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.plugin_utils.images.catalog import ignore_filter
-from ansible_collections.broadcast.stack.plugins.plugin_utils.images.requirement_files import (
-    Needs,
-    allows,
-    inspect,
-    local_path,
-    logical_lines,
-    python_faults,
-)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.context import ignore_filter
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.python_version import allows, python_faults
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.requirement_files import Needs, inspect, local_path
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.text_files import logical_lines
 
 
 @pytest.fixture

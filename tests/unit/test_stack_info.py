@@ -5,9 +5,16 @@ from __future__ import annotations
 import struct
 
 import pytest
-from ansible_collections.broadcast.stack.plugins.module_utils import image_references
+from ansible_collections.broadcast.stack.plugins.module_utils import (
+    container_state,
+    health,
+    host_facts,
+    host_files,
+    image_references,
+)
+from ansible_collections.broadcast.stack.plugins.module_utils.engine import joined
 from ansible_collections.broadcast.stack.plugins.modules import stack_info
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import checks as preflight
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.observed import parsed_ports, port_problems
 
 
 def test_listening_sockets_are_read_from_the_kernels_tables(tmp_path):
@@ -16,7 +23,7 @@ def test_listening_sockets_are_read_from_the_kernels_tables(tmp_path):
     four.write_text(header + "0: 0100007F:1F40 00000000:0000 0A\n1: 0100007F:1F41 00000000:0000 01\n")
     six = tmp_path / "tcp6"
     six.write_text(header + "0: 00000000000000000000000000000000:01BB 0:0 0A\n")
-    assert stack_info.listening((str(four), str(six), str(tmp_path / "absent"))) == [
+    assert host_facts.listening((str(four), str(six), str(tmp_path / "absent"))) == [
         {"address": "127.0.0.1", "port": 8000},
         {"address": "::", "port": 443},
     ]
@@ -24,13 +31,13 @@ def test_listening_sockets_are_read_from_the_kernels_tables(tmp_path):
 
 def test_log_frames_are_joined():
     stream = b"".join(struct.pack(">BxxxI", 1, len(part)) + part for part in (b"one\n", b"two\n"))
-    assert stack_info.joined(stream) == "one\ntwo\n"
+    assert joined(stream) == "one\ntwo\n"
 
 
 def test_files_are_hashed_with_owner_and_mode(tmp_path):
     (tmp_path / "a").write_text("x")
     (tmp_path / "a").chmod(0o640)
-    state = stack_info.files_state(str(tmp_path), [str(tmp_path / "absent")])
+    state = host_files.files_state(str(tmp_path), [str(tmp_path / "absent")])
     assert list(state) == [str(tmp_path / "a")]
     assert state[str(tmp_path / "a")]["mode"] == "0640"
     assert len(state[str(tmp_path / "a")]["sha256"]) == 64
@@ -66,7 +73,7 @@ def container(status="running", health="starting", restarts=0, **state):
     ],
 )
 def test_waiting_ends_when_the_outcome_is_known(detail, outcome):
-    assert stack_info.health_outcome(detail, 5, 0) == outcome
+    assert health.health_outcome(detail, 5, 0) == outcome
 
 
 class Engine:
@@ -86,7 +93,7 @@ class Engine:
 def test_all_containers_are_waited_for_at_once_and_each_gets_its_outcome():
     engine = Engine(web=[container(), container(health="healthy")], slow=[container()])
     healthy = {"web": 60, "slow": 0, "absent": 60}
-    assert stack_info.wait_healthy(engine, healthy, restarts=5, pause=0) == {
+    assert health.wait_healthy(engine, healthy, restarts=5, pause=0) == {
         "web": "healthy",
         "slow": "still starting after 0 seconds",
         "absent": "404: no such container: absent",
@@ -95,13 +102,13 @@ def test_all_containers_are_waited_for_at_once_and_each_gets_its_outcome():
 
 def test_restarts_before_the_wait_do_not_count():
     engine = Engine(web=[container(restarts=9), container(restarts=9), container(health="healthy", restarts=10)])
-    assert stack_info.wait_healthy(engine, {"web": 60}, restarts=5, pause=0) == {"web": "healthy"}
+    assert health.wait_healthy(engine, {"web": 60}, restarts=5, pause=0) == {"web": "healthy"}
 
 
 def test_routes_are_read_from_the_kernels_table(tmp_path):
     table = tmp_path / "route"
     table.write_text("Iface Destination Gateway Flags RefCnt Use Metric Mask\neth0 004DD50A 0 1 0 0 0 00FFFFFF\n")
-    assert stack_info.routes(str(table)) == [{"interface": "eth0", "network": "10.213.77.0/24"}]
+    assert host_facts.routes(str(table)) == [{"interface": "eth0", "network": "10.213.77.0/24"}]
 
 
 @pytest.mark.parametrize(
@@ -137,10 +144,10 @@ def test_a_container_that_is_started_again_and_again_has_its_ports():
     entry = {"Id": "1", "Image": "i", "ImageID": "2", "Labels": labels, "State": "restarting", "Ports": []}
     bindings = {"8080/tcp": [{"HostIp": "", "HostPort": "80"}], "9/tcp": None, "8443/tcp": [{"HostPort": "443"}]}
     detail = {"HostConfig": {"PortBindings": bindings}, "State": {"Status": "restarting"}}
-    state = stack_info.container_state(entry, detail)
+    state = container_state.container_state(entry, detail)
     assert state["published"] == [80, 443]
     seen = {"containers": {"shop-nginx": state}, "host": {"listening": [{"address": "0.0.0.0", "port": 80}]}}
-    assert preflight.port_problems(preflight.parsed_ports(["80:8080"], "p"), seen, "shop") == []
+    assert port_problems(parsed_ports(["80:8080"], "p"), seen, "shop") == []
     # One that was stopped has left them to whoever wants them.
-    stopped = {"shop-nginx": stack_info.container_state({**entry, "State": "exited"}, detail)}
-    assert preflight.port_problems(preflight.parsed_ports(["80:8080"], "p"), {**seen, "containers": stopped}, "shop")
+    stopped = {"shop-nginx": container_state.container_state({**entry, "State": "exited"}, detail)}
+    assert port_problems(parsed_ports(["80:8080"], "p"), {**seen, "containers": stopped}, "shop")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.broadcast.stack.plugins.module_utils import stand_in
 from ansible_collections.broadcast.stack.plugins.modules import container_stand_in
-from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import changes, comparison
 from test_container import POLICY, SETTINGS, SPEC, host
 
 EDGE = {**SPEC, "stand_in": {"leave": ["leave"]}}
@@ -28,8 +28,8 @@ OWN = {
 }
 
 
-def changes(spec, observation):
-    return container.changes([spec], observation, POLICY, SETTINGS)
+def changes_of(spec, observation):
+    return changes.changes([spec], observation, POLICY, SETTINGS)
 
 
 def with_stand_in(observation):
@@ -38,7 +38,7 @@ def with_stand_in(observation):
 
 
 def test_a_copy_stands_in_for_what_serves_and_is_replaced():
-    (found,) = changes({**EDGE, "memory": "128m"}, host())
+    (found,) = changes_of({**EDGE, "memory": "128m"}, host())
     assert (found["begin_stand_ins"], found["end_stand_ins"]) == (BOTH, BOTH)
     assert "stand_in" not in found["run"][0]["arguments"]
 
@@ -54,25 +54,25 @@ def test_a_copy_stands_in_for_what_serves_and_is_replaced():
     ],
 )
 def test_no_copy_stands_in_for_what_does_not_serve_or_does_not_ask_for_it(spec, observation):
-    (found,) = changes(spec, observation)
+    (found,) = changes_of(spec, observation)
     assert (found["begin_stand_ins"], found["end_stand_ins"]) == ([], [])
 
 
 def test_asking_for_it_replaces_nothing():
-    assert changes(EDGE, host()) == []
+    assert changes_of(EDGE, host()) == []
 
 
 def test_a_copy_that_a_killed_run_left_is_removed_after_the_rest_and_told_by_the_plan():
     observation = with_stand_in(host())
-    (found,) = changes(EDGE, observation)
+    (found,) = changes_of(EDGE, observation)
     assert (found["run"], found["remove"]) == ([], [])
     assert (found["begin_stand_ins"], found["end_stand_ins"]) == ([], BOTH)
-    (change,) = container.comparison([EDGE], observation, POLICY, SETTINGS)["changes"]
+    (change,) = comparison.comparison([EDGE], observation, POLICY, SETTINGS)["changes"]
     assert (change["name"], change["action"]) == ("shop-web-stand-in", "remove")
 
 
 def test_a_copy_of_what_does_not_start_serves_until_it_does():
-    (found,) = changes(EDGE, with_stand_in(host(health="unhealthy")))
+    (found,) = changes_of(EDGE, with_stand_in(host(health="unhealthy")))
     assert [change["name"] for change in found["run"]] == ["shop-web"]
     assert (found["begin_stand_ins"], found["end_stand_ins"]) == ([], BOTH)
 

@@ -8,12 +8,12 @@ import subprocess
 
 import pytest
 import yaml
-from ansible_collections.broadcast.stack.plugins.module_utils import firewall
-from ansible_collections.broadcast.stack.plugins.modules import container_beside, stack_info, stack_logs
-from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container as specifications
-from ansible_collections.broadcast.stack.plugins.plugin_utils.status import status
+from ansible_collections.broadcast.stack.plugins.module_utils import container_state, firewall, host_files
+from ansible_collections.broadcast.stack.plugins.modules import container_beside, stack_logs
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import docker_options
+from ansible_collections.broadcast.stack.plugins.plugin_utils.status import document, rows, shown
 
-NOW = status.epoch("2026-11-24 12:00:00")
+NOW = rows.epoch("2026-11-24 12:00:00")
 CURRENT = {
     "number": 7,
     "origin": 7,
@@ -65,7 +65,7 @@ def host(observed=None, plans=None, failure="", maintenance=""):
 
 
 def look(hosts, backups=None, certificates=None, slots=("blue", "green"), web_hosts=("a",)):
-    return status.document("shop", hosts, list(slots), list(web_hosts), backups or {}, NOW, certificates or {})
+    return document.document("shop", hosts, list(slots), list(web_hosts), backups or {}, NOW, certificates or {})
 
 
 def change(name, action, *reasons):
@@ -81,14 +81,14 @@ def test_what_runs_once_is_shown_while_it_runs():
     found = look({"a": host(observation(containers))})
     assert [row["container"] for row in found["containers"]] == ["shop-web-blue", "shop-web-release"]
     assert (found["state"], found["containers"][1]["state"]) == ("healthy", "running")
-    assert "shop-web-release" in status.text(found)
+    assert "shop-web-release" in shown.text(found)
 
 
 def test_a_healthy_stack():
     found = look({"a": host()})
     assert (found["exit_code"], found["state"]) == (0, "healthy")
     assert found["containers"][0]["uptime_seconds"] == 3 * 3600
-    lines = status.text(found).splitlines()
+    lines = shown.text(found).splitlines()
     assert lines[0] == (
         "shop: healthy. release 7 in slot blue, shop/django:7, image 0123456789ab, "
         "since 2026-11-24T09:01:00Z by ann@laptop"
@@ -101,8 +101,8 @@ def test_the_seconds_of_the_last_release_are_told():
     current = {**CURRENT, "seconds": {"build": 3.25, "drain": 1.0, "preflight": 2.5}}
     found = look({"a": host(observation(current=current))})
     assert found["release"]["seconds"]["build"] == 3.25
-    assert status.text(found).splitlines()[1] == "it took 6.8 s: preflight 2.5, build 3.2, drain 1.0"
-    assert "it took" not in status.text(look({"a": host()}))
+    assert shown.text(found).splitlines()[1] == "it took 6.8 s: preflight 2.5, build 3.2, drain 1.0"
+    assert "it took" not in shown.text(look({"a": host()}))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_kept_containers_are_one_line_and_no_problem():
     found = look({"a": host(observation({"shop-web-blue": container(), "shop-web-green": kept}))})
     assert found["exit_code"] == 0
     assert found["kept"] == [{"host": "a", "release": 6, "slot": "green", "containers": ["shop-web-green"]}]
-    assert "kept, stopped: release 6 in green (1 container)" in status.text(found)
+    assert "kept, stopped: release 6 in green (1 container)" in shown.text(found)
 
 
 def test_workers_of_the_release_before_may_still_run_but_are_told():
@@ -137,13 +137,13 @@ def test_a_host_that_cannot_be_reached_is_a_line():
     found = look({"a": host(), "b": host({"unreachable": True, "msg": "No route to host"})})
     assert found["exit_code"] == 1
     assert found["problems"] == ["b: unreachable: No route to host"]
-    assert "unreachable" in status.text(found)
+    assert "unreachable" in shown.text(found)
 
 
 def test_nothing_at_all_is_known():
     found = look({"a": host({"unreachable": True, "msg": ""})})
     assert (found["exit_code"], found["release"]) == (1, None)
-    assert status.text(found).startswith("shop: broken. no release in slots")
+    assert shown.text(found).startswith("shop: broken. no release in slots")
 
 
 def test_a_host_without_an_engine_is_broken():
@@ -187,7 +187,7 @@ def test_the_last_attempt_is_told_when_it_failed():
     failed = {**CURRENT, "number": 8, "result": "failed", "message": "web1 is unhealthy", "step": "undone"}
     found = look({"a": host(observation(journal=[CURRENT, failed]))})
     assert "last attempt: release 8, begun 2026-11-24T09:00:00Z by ann@laptop, failed: web1 is unhealthy" in (
-        status.text(found)
+        shown.text(found)
     )
     assert look({"a": host(observation(journal=[{**failed, "number": 6}, CURRENT]))})["last_attempt"] is None
 
@@ -226,7 +226,7 @@ def test_certificates_expire():
 def test_maintenance_is_told():
     found = look({"a": host(observation(files=["/x/maintenance/on"]), maintenance="/x/maintenance/on")})
     assert found["exit_code"] == 0
-    assert "maintenance is on: a" in status.text(found)
+    assert "maintenance is on: a" in shown.text(found)
 
 
 def test_a_host_that_cannot_be_compared_is_broken():
@@ -235,7 +235,7 @@ def test_a_host_that_cannot_be_compared_is_broken():
 
 @pytest.mark.parametrize(("seconds", "text"), [(None, ""), (5, "5s"), (65, "1m 5s"), (90061, "1d 1h"), (3600, "1h 0m")])
 def test_spans_have_two_units(seconds, text):
-    assert status.span(seconds) == text
+    assert shown.span(seconds) == text
 
 
 def test_logs_of_all_hosts_are_merged_by_time():
@@ -244,7 +244,7 @@ def test_logs_of_all_hosts_are_merged_by_time():
         "b": {"lines": [{"at": "2026-11-24T10:00:01Z", "container": "shop-nginx", "text": "first"}]},
         "c": {"msg": "unreachable"},
     }
-    assert status.log_text(logs).splitlines() == ["b shop-nginx | first", "a shop-web   | second", "c: unreachable"]
+    assert shown.log_text(logs).splitlines() == ["b shop-nginx | first", "a shop-web   | second", "c: unreachable"]
 
 
 def test_services_are_chosen_by_the_start_of_their_names():
@@ -267,7 +267,7 @@ def test_a_command_runs_in_a_container_without_addresses_ports_and_health_check(
     detail = {
         "Image": "sha256:1",
         "Config": {
-            "Cmd": [*specifications.SECRET_ENV_COMMAND, "gunicorn"],
+            "Cmd": [*docker_options.SECRET_ENV_COMMAND, "gunicorn"],
             "Env": ["A=1"],
             "User": "10003:10003",
             "Healthcheck": {"Test": ["CMD", "check"]},
@@ -276,7 +276,7 @@ def test_a_command_runs_in_a_container_without_addresses_ports_and_health_check(
         "NetworkSettings": {"Networks": {"shop-edge": {"IPAddress": "10.0.0.2"}, "shop-data": {}}},
     }
     content, networks = container_beside.wanted(detail, "shop-command-run-1", ["true"], {})
-    assert content["Cmd"] == [*specifications.SECRET_ENV_COMMAND, "true"]
+    assert content["Cmd"] == [*docker_options.SECRET_ENV_COMMAND, "true"]
     assert content["Healthcheck"] == {"Test": ["NONE"]}
     assert set(content["HostConfig"]) == {"Binds", "NetworkMode", "LogConfig"}
     assert (content["HostConfig"]["NetworkMode"], networks) == ("shop-data", ["shop-edge"])
@@ -304,7 +304,7 @@ def test_only_public_certificates_leave_the_host(tmp_path):
     public.write_text("-----BEGIN CERTIFICATE-----\n")
     both.write_text("-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n")
     text.write_text("secret")
-    assert list(stack_info.certificate_texts(map(str, (public, both, text)))) == [str(public)]
+    assert list(host_files.certificate_texts(map(str, (public, both, text)))) == [str(public)]
 
 
 def test_a_status_compares_every_role_that_a_plan_does(root):
@@ -355,7 +355,7 @@ def test_the_table_at_the_end_of_a_release_tells_where_each_host_stands():
         "web3": {"unreachable": True},
         "web4": {"engine": {"running": False}, "containers": {}},
     }
-    assert status.standing(observations, "shop", list(observations)).splitlines() == [
+    assert shown.standing(observations, "shop", list(observations)).splitlines() == [
         "HOST  RUNS                                 CONTAINERS",
         "web1  release 7 in slot blue               shop-web-blue",
         "web1  release 6 in slot green              shop-web-green (unhealthy)",
@@ -450,12 +450,12 @@ def test_a_status_is_what_users_feel(case, seen, code, sentence):
     observed["requests"] = seen.get("requests", {})
     asked = {"shop-web-blue": "web", "shop-redis-broker": "redis", "shop-postgres": "postgres"}
     hosts = {"a": {**host(observed), "asked": asked}}
-    found = status.document("shop", hosts, ["blue", "green"], ["a"], {}, NOW, {}, least_free_mb=2048)
+    found = document.document("shop", hosts, ["blue", "green"], ["a"], {}, NOW, {}, least_free_mb=2048)
     assert found["exit_code"] == code, found
     told = found["problems"] + found["degraded"]
     assert len(told) == bool(sentence)
     assert all(line.startswith(sentence) for line in told), told
-    assert sentence in status.text(found)
+    assert sentence in shown.text(found)
 
 
 def test_errors_under_maintenance_are_wanted():
@@ -470,7 +470,7 @@ def test_a_release_that_does_not_serve_is_not_asked():
         {"shop-web-blue": container(), "shop-web-green": kept}, answers={"shop-web-green": answer("/", 1)}
     )
     hosts = {"a": {**host(observed), "asked": {"shop-web-green": "web"}}}
-    found = status.document("shop", hosts, ["blue", "green"], ["a"], {}, NOW, {})
+    found = document.document("shop", hosts, ["blue", "green"], ["a"], {}, NOW, {})
     assert found["problems"] == []
 
 
@@ -487,5 +487,5 @@ def test_killed_processes_are_counted_by_the_control_group(tmp_path, group, file
     path = tmp_path / "cgroup" / file
     path.parent.mkdir(parents=True)
     path.write_text(text)
-    assert stack_info.oom_kills(7, str(tmp_path / "proc"), str(tmp_path / "cgroup")) == 2
-    assert stack_info.oom_kills(8, str(tmp_path / "proc"), str(tmp_path / "cgroup")) == 0
+    assert container_state.oom_kills(7, str(tmp_path / "proc"), str(tmp_path / "cgroup")) == 2
+    assert container_state.oom_kills(8, str(tmp_path / "proc"), str(tmp_path / "cgroup")) == 0

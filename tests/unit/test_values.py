@@ -8,8 +8,8 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.text.formatters import human_to_bytes
 from ansible.parsing.dataloader import DataLoader
 from ansible_collections.broadcast.stack.plugins.filter.size import size_bytes
-from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import container
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import application
+from ansible_collections.broadcast.stack.plugins.plugin_utils.containers.specification import SpecificationError
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import domains, rules
 from ansible_collections.broadcast.stack.plugins.plugin_utils.services import values
 from test_policy import ROOT, arguments, scope
 
@@ -50,7 +50,7 @@ def problems(role, **given):
 @table(NAMES)
 def test_names_of_processes(value, valid):
     process = {"command": ["true"]}
-    assert (application.rule_problems({"backend_processes": {value: process}}) == []) == valid
+    assert (rules.rule_problems({"backend_processes": {value: process}}) == []) == valid
     entry = {"__django_web_entry": {"key": value, "value": process}}
     (check, *_others) = specified.loaded(LOADER, ROOT / "roles/django_web/tasks/main.yml")
     conditions = " and ".join(check["ansible.builtin.assert"]["that"])
@@ -61,15 +61,15 @@ def test_names_of_processes(value, valid):
 @table(NAMES)
 def test_names_of_pools_and_of_commands_on_a_timer(variable, value, valid):
     entry = {"command": ["true"], **({} if "pools" in variable else {"every": 60})}
-    assert (application.rule_problems({variable: {value: entry}}) == []) == valid
+    assert (rules.rule_problems({variable: {value: entry}}) == []) == valid
     given = {variable.replace("backend_worker", "celery_worker").replace("backend", "celery_worker"): {value: entry}}
     assert (problems("celery_worker", **given) == []) == valid
 
 
 @table(SERVERS)
 def test_names_of_servers(value, valid):
-    assert (application.domain_problems([value]) == []) == valid
-    assert (application.redirect_problems([value], []) == []) == valid
+    assert (domains.domain_problems([value]) == []) == valid
+    assert (domains.redirect_problems([value], []) == []) == valid
     assert (problems("nginx_tls", nginx_tls_server_names=[value], nginx_tls_redirect_names=[]) == []) == valid
     assert (problems("nginx_tls", nginx_tls_server_names=["a.b"], nginx_tls_redirect_names=[value]) == []) == valid
 
@@ -77,7 +77,7 @@ def test_names_of_servers(value, valid):
 @table(SCHEDULES)
 def test_times_of_cron(value, valid):
     command = {"command": ["true"], "schedule": value}
-    assert (application.rule_problems({"backend_periodic_commands": {"tidy": command}}) == []) == valid
+    assert (rules.rule_problems({"backend_periodic_commands": {"tidy": command}}) == []) == valid
     assert (problems("celery_worker", celery_worker_periodic_commands={"tidy": command}) == []) == valid
     for name in ("backups_full_schedule", "backups_differential_schedule"):
         assert (problems("backups", **{name: value}) == []) == valid
@@ -86,14 +86,14 @@ def test_times_of_cron(value, valid):
 @table(SIZES)
 def test_sizes_of_memory_reach_the_engine(value, valid):
     assert values.is_size(value) == valid
-    assert (application.rule_problems({"backend_web_memory": value}) == []) == valid
+    assert (rules.rule_problems({"backend_web_memory": value}) == []) == valid
     given = scope(LOADER, "staging", "django_web", django_web_memory=value)
     if valid:
         for spec in specified.evaluated(LOADER, given, "__django_web_containers"):
             # As docker_container reads it.
             assert human_to_bytes(arguments(spec)["memory"]) == round(values.size(value))
     else:
-        with pytest.raises((AnsibleError, container.SpecificationError)):
+        with pytest.raises((AnsibleError, SpecificationError)):
             [arguments(spec) for spec in specified.evaluated(LOADER, given, "__django_web_containers")]
 
 
@@ -104,14 +104,14 @@ def test_sizes_of_workers(value, valid):
         ("backend_worker_pools", "celery_worker_pools", pool),
         ("backend_periodic_commands", "celery_worker_periodic_commands", timer),
     ):
-        assert (application.rule_problems({backend: {"tidy": entry}}) == []) == valid
+        assert (rules.rule_problems({backend: {"tidy": entry}}) == []) == valid
         assert (problems("celery_worker", **{role: {"tidy": entry}}) == []) == valid
 
 
 @table({**SIZES, "8m": True, "0": False})
 def test_sizes_after_which_a_process_of_workers_is_replaced(value, valid):
     pools = {"default": {"max_memory_per_child": value}}
-    assert (application.rule_problems({"backend_worker_pools": pools}) == []) == valid
+    assert (rules.rule_problems({"backend_worker_pools": pools}) == []) == valid
     assert (problems("celery_worker", celery_worker_pools=pools) == []) == valid
 
 

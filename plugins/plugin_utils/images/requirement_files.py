@@ -7,7 +7,6 @@ uv.lock and of pylock.toml. Preflight and the image catalog judge by the same fu
 
 from __future__ import annotations
 
-import codecs
 import dataclasses
 import os
 import re
@@ -15,18 +14,14 @@ import shlex
 import tomllib
 import typing as t
 
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.text_files import (
+    UnreadableError,
+    logical_lines,
+    read_text,
+)
+
 # Where the source lies in the image.
 SOURCE = "/app"
-# Debian's Python of the images that are built without a base image of the application's own.
-IMAGE_PYTHON = "3.13"
-BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
-COMMENT = re.compile(r"(^|\s)#.*$")
 VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 OPTION = re.compile(
     r"(?:-(?P<short>[rcef])|--(?P<long>requirement|constraint|editable|find-links))(?:\s*=\s*|\s+|(?<=-[rcef]))(?P<value>.+)"
@@ -59,40 +54,6 @@ class Needs:
     faults: list[Fault] = dataclasses.field(default_factory=list)
     folder: str = "."
     project: str = "."
-
-
-class UnreadableError(Exception):
-    """A file that is no text; the message says why."""
-
-
-def read_text(path: str) -> str:
-    """Text of a file in UTF-8, or in the encoding that its byte order mark names."""
-    with open(path, "rb") as stream:
-        content = stream.read()
-    encoding = next((name for mark, name in BYTE_ORDER_MARKS if content.startswith(mark)), "utf-8")
-    try:
-        text = content.decode(encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise UnreadableError("is not UTF-8 (byte 0x%02x in line %d)" % (content[error.start], line)) from error
-    if "\0" in text:
-        raise UnreadableError("is no text, or UTF-16 without a byte order mark")
-    return text
-
-
-def logical_lines(text: str) -> t.Iterator[str]:
-    """Lines with their continuations, without comments, blanks and empty ones."""
-    pending = ""
-    for line in text.splitlines():
-        if line.endswith("\\") and not COMMENT.match(line):
-            pending += line[:-1]
-            continue
-        line = COMMENT.sub("", pending + line).strip()
-        pending = ""
-        if line:
-            yield line
-    if pending := COMMENT.sub("", pending).strip():
-        yield pending
 
 
 def local_path(requirement: str) -> str:
@@ -352,66 +313,3 @@ def inspect(
         reader.entry(package, "backend_packages")
     reader.places(working)
     return reader.needs
-
-
-def image_python(base_image: str, wanted: str) -> str:
-    """The Python of the application's image, as far as it is known before the image is made."""
-    return wanted or ("" if base_image else IMAGE_PYTHON)
-
-
-def python_faults(context: str, folders: t.Iterable[str], python: str, *, chosen: bool) -> list[Fault]:
-    """
-    What the source says about its Python against the one of the image; `chosen` when backend_python names it, so that
-    a .python-version, the habit of developers, no longer counts.
-    """
-    faults = []
-    remedy = (
-        "set backend_base_image to an image with the right Python and backend_python to its version"
-        ', or, when the application runs on %s as well, widen it or set backend_python: "%s"' % (python, python)
-    )
-    for folder in dict.fromkeys(folders):
-        project = os.path.normpath(os.path.join(folder, "pyproject.toml"))
-        pin = os.path.normpath(os.path.join(folder, ".python-version"))
-        demanded = requires_python(os.path.join(context, project))
-        if demanded and python and not allows(demanded, python):
-            text = "%s asks for Python %s, the image has %s" % (project, demanded, python)
-            faults.append(Fault("backend_python", text, remedy))
-        pinned = pinned_python(os.path.join(context, pin))
-        if pinned and python and not chosen and not (pinned + ".").startswith(python + "."):
-            faults.append(
-                Fault("backend_python", "%s asks for Python %s, the image has %s" % (pin, pinned, python), remedy)
-            )
-    return faults
-
-
-def requires_python(path: str) -> str:
-    try:
-        project = tomllib.loads(read_text(path)).get("project", {})
-    except (OSError, UnreadableError, tomllib.TOMLDecodeError):
-        return ""
-    return str(project.get("requires-python", "")) if isinstance(project, dict) else ""
-
-
-def pinned_python(path: str) -> str:
-    """The first version of a .python-version; names of environments are none."""
-    try:
-        text = read_text(path)
-    except (OSError, UnreadableError):
-        return ""
-    for line in logical_lines(text):
-        match = re.fullmatch(r"(?:cpython[-@])?(\d+\.\d+(?:\.\d+)?)\S*", line)
-        return match[1] if match else ""
-    return ""
-
-
-def allows(specifier: str, python: str) -> bool:
-    """Whether some patch release of a Python such as 3.13 satisfies a specifier."""
-    try:
-        from packaging.specifiers import InvalidSpecifier, SpecifierSet
-    except ImportError:
-        return True
-    try:
-        versions = SpecifierSet(specifier)
-    except InvalidSpecifier:
-        return True
-    return any(versions.contains("%s.%d" % (python, patch)) for patch in range(40))

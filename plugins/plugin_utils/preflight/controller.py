@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import typing as t
 
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks import Problem, shown, suggestion
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.names import suggestion
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem, shown
 
 # Tags that Ansible itself knows.
 BUILT_IN_TAGS = frozenset({"all", "always", "never", "tagged", "untagged"})

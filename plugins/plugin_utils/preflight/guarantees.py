@@ -10,13 +10,9 @@ import os
 import re
 import typing as t
 
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks import (
-    Problem,
-    parsed_network,
-    shown,
-    variable_of,
-)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.networks import parsed_network
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.paths import SHARED, SYSTEM, inside
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem, shown, variable_of
 
 EXCEPTIONS = "stack_exceptions"
 MINIMUM_REASON_LENGTH = 10

@@ -10,12 +10,8 @@ import os
 import re
 import typing as t
 
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.checks import (
-    Problem,
-    leaves,
-    shown,
-    stack_name_problems,
-)
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem, shown
+from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.trees import leaves
 
 # Directories of the system's own, with all that is in them.
 SYSTEM = (
@@ -186,3 +182,16 @@ def path_problems(values: t.Mapping[str, t.Any]) -> list[Problem]:
             if (value != "" or needed) and (fault := judge(value)):
                 problems.append(Problem(name, *fault, shown(value)))
     return problems
+
+
+STACK_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
+
+
+def stack_name_problems(stack_name: str) -> list[Problem]:
+    if not STACK_NAME.fullmatch(stack_name):
+        remedy = "use 2 to 32 lower-case letters, digits and hyphens, a letter first, no hyphen last"
+        return [Problem("stack_name", "not a name for containers and networks", remedy, shown(stack_name))]
+    if not re.search(r"[^0-9a-f]", stack_name):
+        remedy = "add a letter beyond f, since Docker would take such a name for the beginning of a container's id"
+        return [Problem("stack_name", "consists of hexadecimal digits only", remedy, shown(stack_name))]
+    return []

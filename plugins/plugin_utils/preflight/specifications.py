@@ -1,0 +1,45 @@
+# MIT License (see LICENSE)
+"""What is known of variables: argument specifications of the stack's shared ones and of the collection's roles."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import typing as t
+
+import yaml
+
+COLLECTION = pathlib.Path(__file__).resolve().parents[3]
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def load_yaml(path: pathlib.Path) -> dict[str, t.Any]:
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER) or {}
+
+
+class Specifications:
+    """Argument specifications of the stack's shared variables and of the collection's roles."""
+
+    def __init__(self, root: pathlib.Path) -> None:
+        shared = load_yaml(root / "meta" / "stack_variables.yml")
+        self.stack: dict[str, dict] = shared["argument_specs"]["main"]["options"]
+        self.renamed: dict[str, str] = shared.get("renamed_variables") or {}
+        self.roles: dict[str, dict[str, dict]] = {}
+        self.known: set[str] = set(self.stack)
+        for path in sorted(root.glob("roles/*/meta/argument_specs.yml")):
+            entries = load_yaml(path)["argument_specs"]
+            self.roles[path.parts[-3]] = entries["main"]["options"]
+            self.known.update(name for entry in entries.values() for name in entry.get("options") or {})
+        # Names of pools, commands and instances are free, so the roles have what one may say beside their variables.
+        worker = load_yaml(root / "roles" / "celery_worker" / "vars" / "main.yml")
+        redis = load_yaml(root / "roles" / "redis" / "vars" / "main.yml")
+        self.entries: dict[str, dict[str, dict]] = {
+            "backend_worker_pools": worker["__celery_worker_pool_options"],
+            "backend_periodic_commands": worker["__celery_worker_periodic_options"],
+            "redis_instances": redis["__redis_instance_options"],
+        }
+        # The wiring may define helpers that no role takes.
+        wiring = root / "group_vars" / "shared.yml"
+        if wiring.is_file():
+            self.known.update(re.findall(r"^(\w+):", wiring.read_text(encoding="utf-8"), re.M))
+        self.prefixes = ["stack_", "backend_", "secret_", *("%s_" % role for role in self.roles)]
