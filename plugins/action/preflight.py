@@ -45,7 +45,7 @@ class ActionModule(ActionBase):
         inventory = Inventory(specs, arguments["groups"], arguments["roles"], task_vars, self._templar)
         checks = HostChecks(inventory, self._templar, self._loader)
         problems: list[Problem] = []
-        # Hosts of foreign groups are not ours to judge; variables are, even when no host is in the right group.
+        # Hosts of other groups are not judged. Variables are, even when no host is in the right group.
         judged = [host for host in inventory.hosts if inventory.roles_of(host)] or inventory.hosts[:1]
         for host in judged:
             problems += checks.host_problems(host, task_vars["ansible_play_hosts_all"])
@@ -66,7 +66,7 @@ class ActionModule(ActionBase):
             )
         else:
             result["msg"] = "Preflight found no problem on %d host%s." % (len(judged), "" if len(judged) == 1 else "s")
-            # Callbacks show the message of a task that is well only when asked for details.
+            # A callback shows the message of a successful task only when it is asked for details.
             result["_ansible_verbose_always"] = True
         return result
 
@@ -101,7 +101,7 @@ class ActionModule(ActionBase):
         kept: dict[tuple[str, str, str], dict[str, t.Any]] = {}
         roots: dict[str, str] = {}
         for host in hosts:
-            # What cannot be evaluated has its cause in a variable that is reported by itself.
+            # When a value cannot be evaluated, the cause is another variable, and that is reported by itself.
             for one in host.get("__stack_authorities", {}) or []:
                 observation = host.raw.get("container_observation")
                 found = kept.setdefault((one["variable"], str(one["directory"]), one["name"]), {})

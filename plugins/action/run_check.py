@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
     def settings() -> dict[str, controller.Setting]:
         found = {}
         for name in controller.NEEDED:
-            # Another release of Ansible may lack one.
+            # Another release of Ansible may lack one of these.
             if name in constants.config.get_configuration_definitions():
                 value, origin = constants.config.get_config_value_and_origin(name)
                 found[name] = controller.Setting(value, str(origin))
@@ -93,7 +93,7 @@ class ActionModule(ActionBase):
         unmatched = [
             part
             for part in split_host_pattern(limit)
-            # A file of names was read by Ansible itself.
+            # Ansible itself has read a file of names.
             if not part.startswith("@") and not inventory.get_hosts(part.lstrip("!&"))
         ]
         return controller.limit_problems(limit, unmatched, {*groups, *groups["all"]} - {"ungrouped"})
@@ -103,7 +103,7 @@ class ActionModule(ActionBase):
         problems = []
         for name, variables in raw.items():
             host = HostVariables(name, variables, self._templar, outcomes, hostvars)
-            # One that cannot be evaluated is no path, and fails where it is used.
+            # A value that cannot be evaluated is no path. It fails where it is used.
             judged = [one for one in variables if paths.judged(one) and not host.fails(one)]
             found = paths.path_problems({one: host.values[one] for one in judged})
             faulty = {variable_of(one.subject) for one in found}

@@ -31,7 +31,7 @@ from ansible.plugins.loader import (
 )
 
 COLLECTION = "broadcast.stack"
-# What nearly every task needs, and only its fork would load.
+# Modules that nearly every task needs. Without this each fork would load them anew.
 COMMON = ((action_loader, "normal"), (connection_loader, "local"), (connection_loader, "ssh"), (shell_loader, "sh"))
 
 
@@ -50,6 +50,6 @@ class CallbackModule(CallbackBase):
         for loader, kind in ((lookup_loader, "lookup"), (filter_loader, "filter"), (test_loader, "test")):
             package = import_module(f"ansible_collections.{COLLECTION}.plugins.{kind}")
             for module in pkgutil.iter_modules(package.__path__):
-                # A file of filters or tests need not have the name of one, but to look for it loads all files.
+                # A file of filters or tests need not have the name of one of them. To look for it loads all files anyway.
                 with contextlib.suppress(KeyError):
                     loader.get(f"{COLLECTION}.{module.name}", class_only=True)

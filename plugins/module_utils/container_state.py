@@ -33,7 +33,8 @@ def container_state(entry, detail):
     networks = detail.get("NetworkSettings", {}).get("Networks") or {}
     published = {port["PublicPort"] for port in entry.get("Ports") or [] if port.get("PublicPort")}
     if entry["State"] in ("running", "restarting"):
-        # The Engine lists no ports of a container that it is about to start again, which takes them at every attempt.
+        # The Engine lists no ports of a container that it is about to start again. But the container takes its ports at
+        # every attempt.
         bindings = [row for rows in (host.get("PortBindings") or {}).values() for row in rows or []]
         published |= {int(row["HostPort"]) for row in bindings if row.get("HostPort")}
     return {

@@ -11,13 +11,13 @@ import urllib.parse
 
 from ansible.module_utils.basic import env_fallback
 
-# Where modules find the Engine, those of community.docker as well: DOCKER_HOST of the host they run on, else the usual
-# socket. The contexts of the command line client are its own.
+# Where modules find the Engine, those of community.docker too: DOCKER_HOST on the host where they run, else the usual
+# socket. They do not know the contexts of the command line client.
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 HOST_OPTION = {"type": "str", "default": DEFAULT_HOST, "fallback": (env_fallback, ["DOCKER_HOST"])}
 # What the Engine gives a container that asks for nothing.
 DEFAULT_GRACE = 10
-# What the Engine needs itself, beyond the grace.
+# Seconds that the Engine itself needs beyond the grace.
 ANSWER_SECONDS = 60
 # Seconds for an answer to any other call; an Engine that builds or loads images may take half a minute to list them.
 PATIENCE = 120

@@ -11,7 +11,7 @@ import os
 # Folder below the root with the state of releases, and how many records of it a run needs.
 RELEASES = ".release"
 JOURNAL_RECORDS = 30
-# Bytes of a file with certificates. What is larger is a bundle of public authorities.
+# Bytes of a file with certificates. A larger file is a bundle of public authorities.
 CERTIFICATES_SIZE = 65536
 
 

@@ -20,9 +20,10 @@ import subprocess
 from ansible_collections.broadcast.stack.plugins.module_utils import firewall
 
 LOCAL = ["-m", "addrtype", "--dst-type", "LOCAL"]
-# Where packets come from and what of them is looked at. What the host asks by way of its loopback interface is not.
+# Where packets come from, and which of them the rules look at. Requests of the host on its loopback interface are not
+# looked at.
 JUMPS = {"PREROUTING": LOCAL, "OUTPUT": ["!", "-d", "127.0.0.0/8", *LOCAL]}
-# Where answers leave whose connection was forgotten.
+# Where answers of forgotten connections leave.
 ANSWERS = {"POSTROUTING": []}
 WAIT = ["-w", "30"]
 DESTINATION = re.compile(r"-p (?P<protocol>\w+) .*--dport (?P<port>\d+) .*--to-destination (?P<target>[0-9.]+:\d+)")

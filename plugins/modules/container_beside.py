@@ -152,7 +152,7 @@ def main():
         engine = Engine(module.params["docker_host"])
         code, output, errors = run(engine, like, command, module.params["stack"], module.params["timeout"])
     except EngineError as error:
-        absent = "there is no container %s, which runs the live release; run site.yml first" % like
+        absent = "there is no container %s of the live release; run site.yml first" % like
         module.fail_json(msg=absent if error.status == 404 and like in str(error) else str(error))
     except (OSError, http.client.HTTPException) as error:
         module.fail_json(msg="The Docker Engine did not answer: %s" % error)

@@ -112,7 +112,7 @@ def wanted(detail):
             **{key: own[key] for key in ("Healthcheck", "StopSignal", "StopTimeout") if own.get(key) is not None},
         },
         {
-            # Docker lets packets pass to published ports only. On a port that nobody is told of, the Engine's choice.
+            # Docker lets packets pass only to published ports. Nobody is told of this port, so the Engine chooses it.
             "PortBindings": {key: [{"HostIp": "127.0.0.1", "HostPort": ""}] for key in keys},
             "LogConfig": host.get("LogConfig"),
             "RestartPolicy": host.get("RestartPolicy"),
@@ -149,7 +149,7 @@ def end(docker_host, name, command):
     if copy is not None:
         detail = engine.container(name)
         if led and detail is not None:
-            # They are for connections that are rarely there, and no reason to leave the copy.
+            # These rules are for rare connections. That they fail is no reason to give up the copy.
             with contextlib.suppress(KeyError):
                 stand_in.restore(stand_in.rules_of_the_end(name, ports_of(detail), stand_in.listed("DOCKER")))
         if copy["State"]["Running"]:
@@ -269,7 +269,7 @@ def main():
             failure = leave(docker_host, name, module.params["leave"])
         module.exit_json(changed=changed, msg="%s has new connections to %s.%s" % (copy, shown(ports), failure))
     except (StandInError, EngineError, OSError, http.client.HTTPException) as error:
-        what = "be removed" if module.params["state"] == "absent" else "stand in for it, which is left as it is"
+        what = "be removed" if module.params["state"] == "absent" else "stand in for it, so it is left as it is"
         module.fail_json(msg="%s: its copy %s cannot %s: %s" % (name, copy, what, error))
 
 

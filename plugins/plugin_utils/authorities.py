@@ -25,11 +25,11 @@ SIGNING, NEXT, PREVIOUS = "ca", "ca-next", "ca-previous"
 # Days before its expiry from which on an authority is signed anew: it must outlive every certificate that it signs.
 RENEW_DAYS = 400
 LOST_KEY = (
-    "%s.crt is valid, but %s; put the authority's key back, or remove both files for a new authority, which nobody "
-    "trusts who trusts this one"
+    "%s.crt is valid, but %s; put the authority's key back, or remove both files for a new authority: whoever trusts "
+    "this one does not trust that one"
 )
 REMEDY = (
-    "copy ca.crt and ca.key from the controller that made them, which docs/security.md tells how to keep; to change "
+    "copy ca.crt and ca.key from the controller that made them, as docs/security.md shows; to change "
     "the authority, run playbooks/authority.yml where the old one is; when its key is lost for good, accept failing "
     "requests until all hosts have converged by -e stack_other_authority=replace"
 )

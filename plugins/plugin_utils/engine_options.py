@@ -160,7 +160,7 @@ def merge(observation: dict, options: dict) -> dict:
             raise ValueError("%s: cannot be read (%s)" % (path, seen["error"]))
         present = parsed(path, seen["text"])
     except ValueError as error:
-        result["problems"].append("%s; mend the file, which the Engine would not start with either" % error)
+        result["problems"].append("%s; mend the file: the Engine would not start with it either" % error)
         return result
     try:
         written = parsed("", seen["note"])

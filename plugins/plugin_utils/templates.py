@@ -106,7 +106,7 @@ def read(text: str) -> Reading:
                 if plugin in EVALUATING:
                     named = terms(code[position + 3 :])
                     targets.update(named)
-                    # One that is not named by a text may be any.
+                    # A name that is computed may be any.
                     any_variable = any_variable or "" in named
     return Reading(frozenset(names - BUILT_IN), frozenset(targets - {""}), frozenset(bound - {""}), any_variable)
 

@@ -268,7 +268,7 @@ def test_a_developers_own_uid_replaces_the_images():
         ({"init": False}, "exceptions.init"),
         ({"user": "root"}, "numeric"),
         ({"user": "0:0"}, "never runs as root without a reason in exceptions.user"),
-        ({"name": "cafe"}, "hexadecimal"),
+        ({"name": "cafe"}, "outside 0-9a-f"),
         ({"env": {"A": "1\n2"}}, "line break"),
         ({"env": {"A": "1\r2"}}, "line break"),
         ({"healthcheck": None}, "healthcheck"),

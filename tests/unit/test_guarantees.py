@@ -107,7 +107,7 @@ def test_development_mounts_a_checkout_of_roots_and_serves_without_hsts():
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("stack_ways_out", {"web": "it needs the shop's API"}, "is nobody who has no way out"),
+        ("stack_ways_out", {"web": "it needs the shop's API"}, "is no container with a way out to choose"),
         ("stack_ways_out", {"nginx": ""}, "stack_ways_out.nginx = '': is no reason"),
         ("stack_ways_out", {"beat": True}, "stack_ways_out.beat = True: is no reason"),
         ("stack_allowed_connections", [{"address": "mail.lan", "reason": "the mail relay"}], "has no address"),

@@ -19,7 +19,7 @@ GROUPS = {"postgres": ["db"], "redis": ["db"], "web": ["a", "b"], "worker": ["b"
         ("a", ""),
         ("e", ""),
         ("b", "the only host of the group worker"),
-        ("db", "runs postgres, whose data is there"),
+        ("db", "runs postgres and has its data"),
         ("", "name one"),
         ("unknown", "no host of this stack"),
     ],

@@ -308,7 +308,7 @@ def test_backups_read_the_volumes_of_their_own_host() -> None:
         ("fd00::1", "not an IPv4 address"),
         ("127.0.0.1", "not an IPv4 address at which other hosts reach this one"),
         ("10.0.0.2", "is the address of db as well"),
-        ("10.0.0.9", "is none of the host's own addresses, which are 10.0.0.1, 192.168.0.1"),
+        ("10.0.0.9", "is none of the host's own addresses (10.0.0.1, 192.168.0.1)"),
     ],
 )
 def test_a_private_address_is_one_of_the_hosts_own(address, text) -> None:
@@ -550,7 +550,7 @@ WRONG = [
     ),
     (
         {"backend_packages": ["a"], "backend_hashes_required": True},
-        "has no hash, which backend_hashes_required demands",
+        "has no hash, but backend_hashes_required demands one",
     ),
     (
         {"backend_extras": ["s3"], "backend_requirements": "prod.txt", "backend_image": ""},
@@ -819,7 +819,7 @@ def test_uses_of_redis_are_declared() -> None:
         "backend_env": {"A": "{{ stack_redis.broker.url }}{{ stack_redis['locks'].url }}{{ stack_redis.cache.url }}"}
     }
     found = lines(redis_reference_problems(raw, ["cache"]))
-    assert "backend_env.A: refers to stack_redis.broker, which backend_redis_uses does not have; add it there" in found
+    assert "backend_env.A: refers to stack_redis.broker, but backend_redis_uses does not have it; add it there" in found
     assert "stack_redis.locks" in found
     assert found.count("\n") == 1
 
@@ -1123,7 +1123,7 @@ def test_however_it_is_written_the_host_of_redis_is_seen(template: str) -> None:
     found = lines(plain_redis_problems(raw))
     assert "backend_env.R: names the host of stack_redis.broker, and nothing its tls" in found
     problems = lines(redis_reference_problems(raw, ["cache"]))
-    assert "refers to stack_redis.broker, which backend_redis_uses does not have" in problems
+    assert "refers to stack_redis.broker, but backend_redis_uses does not have it" in problems
     assert redis_reference_problems(raw, ["broker"]) == []
     told = {**raw, "backend_secrets": {"tls": "{{ shop_broker.get('tls') }}"}}
     assert plain_redis_problems(told) == []

@@ -138,7 +138,7 @@ def test_what_is_no_text_is_named(source, content, reason):
         ("django\n", "*\n!manage.py\n", "requirements.txt is kept out of the build by"),
         ("./libs/money\n", "libs\n", "libs/money/pyproject.toml is kept out of the build by"),
         ("./vendor/acme-1.0-py3-none-any.whl\n", "**/*.whl\n", "acme-1.0-py3-none-any.whl is kept out of the build by"),
-        ("./libs/dates\n", "", "installs libs/dates, which is not in backend_context"),
+        ("./libs/dates\n", "", "installs libs/dates, and that is not in backend_context"),
         ("../money\n", "", "leads out of backend_context"),
         ("-r ../base.txt\n", "", "leads out of backend_context"),
         ("/srv/money\n", "", "leads out of backend_context"),

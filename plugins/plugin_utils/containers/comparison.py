@@ -188,7 +188,7 @@ def differences(specs, observation, policy, settings):
             {
                 **found,
                 "reasons": why,
-                # A copy of one that does not serve would not either.
+                # A copy of a container that does not serve would not serve either.
                 "stand_in": spec.get("stand_in") is not None and recreate and serves(container),
                 "healthy_wait_timeout": spec.get("healthy_wait_timeout", 120),
                 "arguments": {
@@ -197,7 +197,7 @@ def differences(specs, observation, policy, settings):
                     "env_file": os.path.join(root, spec["name"], "env", "container.env"),
                     "state": "started",
                     "recreate": recreate,
-                    # The Engine answers a stop only when the container is gone.
+                    # The Engine answers a stop only when the container has stopped.
                     "timeout": options.get("stop_timeout", 10) + 60,
                     # The checksum label decides; a second comparison could only disagree with it.
                     "comparisons": {"*": "ignore"},
@@ -235,7 +235,7 @@ def labels(spec, options, digest, settings):
     if settings.get("slot"):
         release = settings.get("release") or 0
         found.update({LABEL_PREFIX + "slot": settings["slot"], LABEL_PREFIX + "release": str(release)})
-    # Also without slots: when it moves to another host it is stopped here before it starts there.
+    # Without slots as well: when the container moves to another host, it is stopped here before it starts there.
     if spec.get("exclusive"):
         found[LABEL_PREFIX + "exclusive"] = "1"
     return found

@@ -22,10 +22,11 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.containers.specifi
 )
 from ansible_collections.broadcast.stack.plugins.plugin_utils.services import values
 
-# The roles' checks are half a minute apart, for each starts a process and a small host runs ten containers and more. A
-# starting container is asked every second, where the Engine can; where it cannot, more often than that at all times.
+# Health checks of the roles are half a minute apart: each starts a process, and a small host runs ten containers and
+# more. While a container starts, an Engine that can do so checks it every second. Other Engines check it every ten
+# seconds at all times.
 START_INTERVAL_API = (1, 44)
-# An Engine before that takes one hardware address, for the first network.
+# An Engine before this version takes one hardware address, for the first network.
 HARDWARE_ADDRESS_API = (1, 44)
 START_INTERVAL = "1s"
 INTERVAL = "30s"
@@ -108,13 +109,13 @@ def arguments(spec: dict, policy: dict, root: str, user_override: str) -> dict:
     options = {key: value for key, value in spec.items() if key not in OWN_KEYS}
     if spec.get("env_secrets"):
         if not spec.get("command"):
-            raise SpecificationError("%s: env_secrets needs a command, which gets the variables" % spec["name"])
+            raise SpecificationError("%s: env_secrets needs a command that gets the variables" % spec["name"])
         options["command"] = SECRET_ENV_COMMAND + list(spec["command"])
     result = {**policy, **options, "user": "%d:%d" % (uid, gid), "volumes": volumes}
     for key in SIZES:
         if result.get(key):
             result[key] = readable_size(result[key], "%s: %s" % (spec["name"], key))
-    # Without cpus, and not with 0, which the module hands on.
+    # The option is left out: the module would hand a 0 on to the Engine.
     if not result.get("cpus"):
         result.pop("cpus", None)
     if kept := trailing_blanks(spec.get("env") or {}):

@@ -20,7 +20,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.containers.specifi
 ENV_FILE = "env/container.env"
 CONFIG_MOUNT = "/run/config"
 SECRETS_MOUNT = "/run/secrets"
-# Exports of env_secrets, read by the shell that then becomes the container's command.
+# A file with the exports of env_secrets. The shell that reads it becomes the container's command.
 SECRET_ENV_FILE = ".environment"
 # Folders below the container's own that hold rendered files, and whether their contents are secret.
 KINDS = {"env": False, "config": False, "mounted": False, "secrets": True, "mounted_secrets": True}
@@ -35,7 +35,7 @@ def environment_file(name: str, env: dict[str, object], managed: str) -> str:
         value = str(env[key])
         if "\n" in value or "\r" in value:
             raise SpecificationError(
-                "%s: env.%s holds a line break, which an env file cannot carry; use files or secrets" % (name, key)
+                "%s: env.%s holds a line break, and an env file cannot carry one; use files or secrets" % (name, key)
             )
         lines.append("%s=%s" % (key, value))
     return "\n".join(lines) + "\n"
@@ -90,7 +90,7 @@ def mounted_directory(spec: dict, contents: dict, path: str, mode: str, uid: int
         "path": path,
         "files": files,
         "access": access,
-        # Only the files are mounted; nobody has to look into their folders.
+        # Only the files are mounted, so nobody has to look into their folders.
         "uid": uid,
         "gid": gid,
         "directory_mode": "0700",
@@ -107,7 +107,7 @@ def directories(spec: dict, root: str, managed: str, user_override: str, host_ui
         "env": {
             "path": base + "/env",
             "files": {"container.env": environment_file(spec["name"], spec.get("env") or {}, managed)},
-            # Read by docker_container on the host, not by the container.
+            # docker_container reads this file on the host. The container does not.
             "uid": host_uid,
             "gid": 0 if host_uid == 0 else gid,
             "directory_mode": "0750",

@@ -86,8 +86,8 @@ def check_exceptions(spec: dict) -> None:
         )
     if not set(spec["name"]) - set("0123456789abcdef"):
         raise SpecificationError(
-            "%s: a container name needs a character that no hexadecimal id has, or docker_container may take another "
-            "container for it" % spec["name"]
+            "%s: a container name must contain a character outside 0-9a-f, or Docker could take it for a container id"
+            % spec["name"]
         )
 
 
@@ -99,7 +99,7 @@ def compact(value: dict) -> dict:
 def normalise(spec: dict) -> dict:
     """A specification without unset keys, also inside networks and the health check."""
     result = compact(spec)
-    # The one spelling that is looked up among the host's images; docker_container finds no other with a digest.
+    # The spelling that is looked up among the host's images. With a digest docker_container finds no other.
     result["image"] = image_references.canonical(result["image"])
     if "networks" in result:
         result["networks"] = [compact(network) for network in result["networks"]]

@@ -105,7 +105,7 @@ def leaving_problems(host: str, groups: dict) -> list[str]:
     if host not in {name for group in ("web", "worker", "edge", *HOLDERS) for name in groups.get(group, [])}:
         return ["'%s' is no host of this stack: name one with -e host=" % host]
     found = [
-        "%s runs %s, whose data is there: move it first, as docs/backup-and-restore.md shows" % (host, group)
+        "%s runs %s and has its data: move the data first, as docs/backup-and-restore.md shows" % (host, group)
         for group in HOLDERS
         if host in groups.get(group, [])
     ]

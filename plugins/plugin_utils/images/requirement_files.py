@@ -106,7 +106,7 @@ class Reader:
         unset = [name for name in VARIABLE.findall(line) if name not in self.environment]
         # The secret in an address is known to the build alone. A path has to be known before.
         if unset and not REMOTE.search(line):
-            text = "needs the variable %s, which is not set" % ", ".join(unset)
+            text = "needs the variable %s, and that is not set" % ", ".join(unset)
             self.fault(source, text, "give it in backend_build_env")
             return None
         return VARIABLE.sub(lambda match: self.environment.get(match[1], match[0]), line)
@@ -271,7 +271,7 @@ class Reader:
             self.kept(inside, source)
             self.needs.files.add(inside)
         else:
-            text = "installs %s, which is not in backend_context" % inside
+            text = "installs %s, and that is not in backend_context" % inside
             self.fault(source, text, "add it, or set backend_context to the folder that holds it")
 
     def places(self, working_folder: str) -> None:

@@ -14,7 +14,7 @@ def passed_on(subject: str, raw: t.Mapping[str, t.Any], faulty: t.Collection[str
     """Whether what a problem is about comes by a template from another variable, which has a problem itself."""
     name = variable_of(subject)
     for path, text in leaves(raw.get(name), name):
-        # Scalars of a list are told without their index.
+        # Scalars of a list are reported without their index.
         places = path, path.rpartition("[")[0] if path.endswith("]") else path
         if subject in places or subject.startswith((path + ".", path + "[")):
             for other in references(text) - {name}:
@@ -53,5 +53,5 @@ def root_causes(
                 todo.append(below[0])
             elif not any(one in seen and one in raw and fails(one) for one in references(text) - {variable_of(path)}):
                 found[path] = (text, error)
-    # Of variables that refer to each other none is at the bottom.
+    # When variables refer to each other, none is at the bottom.
     return found or dict(failed(name))

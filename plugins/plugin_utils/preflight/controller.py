@@ -110,7 +110,7 @@ def inventory_problems(
         return []
     where = ", ".join(sources) or "nothing: give it with -i inventories/<environment>"
     if not groups.get("all"):
-        remedy = "name the folder of an environment, whose hosts.yml lists its hosts"
+        remedy = "name the folder of an environment, with a hosts.yml that lists its hosts"
         return [Problem("inventory", "has no host", remedy, where)]
     found = sorted(name for name, hosts in groups.items() if hosts and name not in ("all", "ungrouped"))
     text = "has no host in a group of the stack" + (", only in %s" % ", ".join(found) if found else "")

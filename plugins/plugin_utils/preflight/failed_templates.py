@@ -38,18 +38,18 @@ def template_problem(
         remedy = "put the password it was encrypted with into .vault-password-%s" % (environment or "<environment>")
         return Problem(path, "cannot be decrypted", remedy)
     if fault := cause(error, CatalogError):
-        # It names the variable and the remedy itself.
+        # The error names the variable and the remedy itself.
         subject, _colon, text = str(fault).partition(": ")
         return Problem(subject, text.rstrip("."))
     if undefined := UNDEFINED.search(str(error)):
         missing = undefined.group(1)
         advice = suggestion(missing, {*known, *host.raw}) or "define it"
-        return Problem(path, "refers to %s, which is not defined" % missing, advice)
+        return Problem(path, "refers to %s, but that is not defined" % missing, advice)
     if (found := NO_ATTRIBUTE.search(str(error))) and (attribute := found[1] or found[2]) in str(raw):
-        # As it is written, so it is not the value of a secret.
+        # The text as it is written: it does not hold the value of a secret.
         return attribute_problem(host, path, str(raw), attribute)
     if is_secret(variable_of(path), option):
-        # The message of an error may quote what it could not read.
+        # The message of an error may quote the text that could not be read.
         return Problem(path, "cannot be evaluated (%s)" % type(error).__name__, "check its template")
     reason = one_line(str(error))
     return Problem(path, "cannot be evaluated: %s" % reason.rstrip("."), "check its template")
@@ -59,7 +59,7 @@ def attribute_problem(host: HostValues, path: str, raw: str, attribute: str) -> 
     """A template that asks a variable, or a part of one, for what it has not."""
     owner = re.search(r"([\w.]+)(?:\.|\[\s*['\"]?)%s\b" % re.escape(attribute), raw)
     name = owner[1] if owner else ""
-    text = "refers to %s, which does not exist" % (".".join(filter(None, [name, attribute])))
+    text = "refers to %s, but there is none" % (".".join(filter(None, [name, attribute])))
     value: t.Any = None
     if variable_of(name) in host.raw and not host.fails(variable_of(name)):
         value = host.values[variable_of(name)]

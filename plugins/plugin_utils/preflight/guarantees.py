@@ -33,7 +33,7 @@ BODY_SIZES = ("backend_upload_max_size", "nginx_tls_client_max_body_size")
 DAEMON_OPTIONS: dict[str, tuple[t.Callable[[t.Any], bool], str]] = {
     "hosts": (
         lambda value: any(not str(one).startswith(("unix://", "fd://")) for one in (listed(value) or [value])),
-        "lets the network command the Engine, which is to be root on the host",
+        "lets the network command the Engine, and so be root on the host",
     ),
     "seccomp-profile": (lambda value: "unconfined" in str(value), "lets containers call all of the kernel"),
     "no-new-privileges": (lambda value: not value, "lets processes of containers gain privileges"),
@@ -55,7 +55,7 @@ class Relaxed(t.NamedTuple):
     text: str
     remedy: str
     value: t.Any
-    # Never accepted, whatever the reason.
+    # These are never accepted, whatever the reason.
     refused: bool = False
 
 
@@ -156,7 +156,11 @@ def ways_out_relaxed(name: str, value: t.Any) -> t.Iterator[Relaxed]:
         place = "%s.%s" % (name, who)
         if who not in WAYS_OUT:
             yield Relaxed(
-                place, "is nobody who has no way out", "name one of %s" % ", ".join(WAYS_OUT), reason, refused=True
+                place,
+                "is no container with a way out to choose",
+                "name one of %s" % ", ".join(WAYS_OUT),
+                reason,
+                refused=True,
             )
         elif not isinstance(reason, str) or len(reason.strip()) < MINIMUM_REASON_LENGTH:
             yield Relaxed(place, "is no reason", "write why it opens connections to others", reason, refused=True)

@@ -46,7 +46,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.values i
 )
 from ansible_collections.broadcast.stack.plugins.plugin_utils.templates import closure, references
 
-# Filled by hand, even where a part of them is a template.
+# People fill these by hand, even where a part is a template.
 OWN_SECRETS = ("backend_secrets", "backend_secret_env", "backend_release_secrets", "backend_release_secret_env")
 
 
@@ -66,7 +66,7 @@ class HostChecks:
             options.update(self.specs.roles.get(role, {}))
         environment = host.get("stack_environment", options)
         if environment not in options["stack_environment"]["choices"]:
-            # An environment that is none gets no leniency.
+            # An unknown environment gets no leniency.
             environment = ""
         problems = self.name_problems(host)
         broken, found = self.value_problems(host, options, environment)
@@ -76,7 +76,7 @@ class HostChecks:
         problems += fleet_problems(self.inventory, host)
         faulty = {variable_of(problem.subject) for problem in problems if not problem.warning}
         problems += self.guarded_problems(host, options, environment, broken, faulty)
-        # What a variable with a problem brings down with it is no further problem.
+        # A problem that only follows from a reported variable is not reported again.
         reported = {variable_of(problem.subject) for problem in problems if not problem.warning}
         problems += self.role_problems(host, reported)
         problems += self.template_problems(host, options, environment, reported)
@@ -109,7 +109,7 @@ class HostChecks:
             elif host.fails(name):
                 broken.add(name)
             elif host.values[name] is None:
-                # An empty value in YAML; Ansible takes it for an absent one.
+                # Ansible takes an empty value in YAML for an absent one.
                 if option.get("required") or option.get("default") is not None:
                     found = [missing_variable(name, option, environment)]
             else:
@@ -117,7 +117,7 @@ class HostChecks:
             if found:
                 broken.add(name)
                 problems += found
-        # A variable that only passes on another's value passes on its fault as well.
+        # A variable that only passes on the value of another one passes on its fault as well.
         inherited = {name for name in broken if closure(name, host.raw) & broken - {name}}
         return broken, [problem for problem in problems if variable_of(problem.subject) not in inherited]
 
@@ -143,7 +143,7 @@ class HostChecks:
         for name, option in options.items():
             if name not in host.values and name not in host.errors:
                 continue
-            # What is left of a variable that fails may hold secrets as well, which no message may quote.
+            # The raw value of a variable that fails may hold secrets as well. No message may quote them.
             value = host.values[name] if name in host.values else host.pieces(name)[0]
             no_log = is_secret(name, option)
             for path, text in secret_leaves(value, {**option, "no_log": no_log}, name):
@@ -152,14 +152,14 @@ class HostChecks:
                     continue
                 if name.startswith("secret_"):
                     ours[path] = str(text)
-                # A template passes on what is judged where it is written; an empty string means "not used".
+                # A template passes on a value that is judged where it is written. An empty string means "not used".
                 elif path == name:
                     if not references(host.raw[name]) and text:
                         ours[path] = str(text)
                 elif not references(host.raw[name]) or name in OWN_SECRETS:
                     extra[path] = str(text)
         for name in [name for name, text in ours.items() if "-----BEGIN" in text]:
-            # Keys and certificates are judged by what they are for.
+            # Keys and certificates are judged elsewhere, by their use.
             del ours[name]
         return secret_problems(ours, extra, environment)
 
@@ -190,7 +190,7 @@ class HostChecks:
                 sentences = certificate_problems(certificate, key, server_names)
                 problems += [Problem(names[0], sentence, remedy) for sentence in sentences]
                 if lacks_chain(certificate):
-                    text = "has no chain, without which clients know its issuer only when it is an authority of theirs"
+                    text = "has no chain, so only clients that know its issuer trust it"
                     remedy = "append the certificates of its issuers (your authority calls the file chain or fullchain)"
                     problems.append(Problem(names[0], text, remedy, warning=True))
         return problems
@@ -230,7 +230,7 @@ class HostChecks:
                 continue
             scope = role_scope(role, host.raw, self.loader)
             variables = HostVariables(host.name, scope, self.templar, self.inventory.outcomes, self.inventory.hostvars)
-            # A list that cannot be evaluated has its cause in a variable that is reported by itself.
+            # When a list cannot be evaluated, the cause is another variable, and that is reported by itself.
             for sentence in [] if variables.fails(name) else variables.values[name]:
                 subjects, _colon, text = sentence.partition(": ")
                 subjects = [written_as(subject, host.raw) for subject in subjects.split(", ")]

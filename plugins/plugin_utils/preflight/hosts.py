@@ -14,7 +14,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.specifications import Specifications
 
 try:
-    # Where a value was written. Private to Ansible, so a report must do without it as well.
+    # Where a value was written. That is private to Ansible, so a report has to do without it where it is missing.
     from ansible._internal._datatag._tags import Origin
 except ImportError:
     Origin = None
@@ -42,7 +42,7 @@ class HostValues(HostVariables):
         default = options.get(name, {}).get("default")
         try:
             return self.template(default)
-        # Its cause is a variable that is reported by itself.
+        # The cause is another variable, and that is reported by itself.
         except Exception:
             return None
 
@@ -118,7 +118,8 @@ class Inventory:
         for problem in problems:
             name = variable_of(problem.subject)
             if not problem.origin and name in host.raw:
-                # The key's place is that of its first definition, which only an unknown name surely has not overridden.
+                # The place of a key is that of its first definition. Only for an unknown name it is certain that
+                # nothing overrides it.
                 origin = origin_of(host.raw[name]) or ("" if name in self.specs.known else origin_of(keys[name]))
                 problem = dataclasses.replace(problem, origin=origin)
             located.append(problem)

@@ -137,7 +137,7 @@ def requirements_file_problems(
     try:
         skipped = ignore_filter(ignore_text(context))
     except CatalogError:
-        # The catalog, which reads the whole tree, tells it.
+        # The catalog reads the whole tree and tells this.
         return []
     environment = {name: str(value) for name, value in build_env.items()}
     needs = inspect(context, {variable: path}, skipped=skipped, environment=environment, working_dir=working_dir)
@@ -194,7 +194,7 @@ def hashes_problems(backend_packages: t.Sequence[str], backend_hashes_required: 
         return []
     remedy = "add --hash=sha256:... to it, lock it into backend_requirements, or set backend_hashes_required to false"
     return [
-        Problem("backend_packages", "has no hash, which backend_hashes_required demands", remedy, shown(package))
+        Problem("backend_packages", "has no hash, but backend_hashes_required demands one", remedy, shown(package))
         for package in backend_packages
         if "--hash" not in package
     ]

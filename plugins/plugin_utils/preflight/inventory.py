@@ -34,7 +34,7 @@ def group_problems(
             problems.append(Problem("group %s" % name, text, "keep one", value=", ".join(hosts)))
     apart = sorted(set(groups.get("backups", [])) - set(groups.get("postgres", [])))
     if apart and groups.get("postgres"):
-        text = "is not a host of postgres, whose volumes it reads"
+        text = "is not a host of postgres, but backups read its volumes"
         problems.append(Problem("group backups", text, "name the host of the group postgres", value=", ".join(apart)))
     grouped = {host for name, hosts in groups.items() if name not in ("all", "ungrouped") for host in hosts}
     for host in groups.get("all", []):

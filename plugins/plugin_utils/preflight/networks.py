@@ -81,6 +81,6 @@ def private_address_problems(address: str, others: t.Mapping[str, str], present:
     if same := sorted(host for host, other in others.items() if other == address):
         return [Problem(name, "is the address of %s as well" % ", ".join(same), "give each host its own", value)]
     if present and address not in present:
-        text = "is none of the host's own addresses, which are %s" % ", ".join(present)
+        text = "is none of the host's own addresses (%s)" % ", ".join(present)
         return [Problem(name, text, "set it to one of them: services bind to it", value)]
     return []

@@ -78,7 +78,7 @@ def observation_problems(observation: t.Any, spare: bool = False) -> list[Proble
     if observation.get("unreachable"):
         text = "is unreachable: %s" % failure(observation)
         if command := key_remedy(observation):
-            # Its fingerprint is what tells a new machine from somebody between.
+            # By its fingerprint a new machine can be told from somebody who listens in between.
             return [Problem("", text, "when you know that it is a new machine or has new keys, `%s`" % command)]
         advice = "check ansible_host, the network and your SSH key, or take it out of the inventory"
         if spare:

@@ -21,10 +21,10 @@ def unquoted_problems(raw: t.Mapping[str, t.Any]) -> list[Problem]:
     for name, *steps in (place.split(".") for place in (*ENVIRONMENTS, "backend_secret_env")):
         for path, value in select(raw.get(name), [*steps, "*"], name):
             if isinstance(value, bool):
-                text = "is true or false for YAML, and which word the application would get is a guess"
+                text = "is true or false for YAML, and nobody knows the word that the application would get"
                 remedy = 'write the word that it reads in quotes, such as "%d" or "%s"' % (value, str(value).lower())
             elif isinstance(value, (int, float)):
-                text = "is a number for YAML, which is written as it likes"
+                text = "is a number for YAML, and YAML writes numbers in its own way"
                 remedy = 'write it in quotes, such as "%s"' % value
             else:
                 continue

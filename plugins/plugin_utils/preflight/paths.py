@@ -13,14 +13,14 @@ import typing as t
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem, shown
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.trees import leaves
 
-# Directories of the system's own, with all that is in them.
+# Directories of the system, with everything in them.
 SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"),
     *("/var/run", "/var/lock"),
 )
 # Where an Engine keeps images and volumes.
 ENGINE = ("/var/lib/docker", "/var/lib/containerd", "/var/lib/containers")
-# Directories that many share: something in them may be ours, they never are.
+# Directories that many share. Something in them may be the stack's, but never the directories themselves.
 SHARED = frozenset(
     """
     / /home /media /mnt /opt /root /snap /srv /tmp /usr/local /var /var/backups /var/cache /var/lib /var/log /var/mail
@@ -29,7 +29,7 @@ SHARED = frozenset(
 )
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 SLOT = re.compile(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
-# Names that follow a container's own in the place of a slot.
+# Words that may follow a container's name where a slot would.
 NOT_SLOTS = frozenset({"release", "check", "run", "test", "temp", "static", "socket", "volumes"})
 NAMESPACE = re.compile(r"[a-z0-9]+((\.|_|__|-+|:|/)[a-z0-9]+)*")
 # Engine's words for networks that are no network of a stack.
@@ -109,7 +109,7 @@ def network_fault(name: t.Any) -> Fault:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         return "is no name of a network", "use letters, digits, hyphens, dots and underscores"
     if name in NO_NETWORKS:
-        return "is a network of Docker's own, which isolates nothing", "name one of docker_host_networks"
+        return "is a network of Docker's own, and that isolates nothing", "name one of docker_host_networks"
     return None
 
 
@@ -177,7 +177,7 @@ def path_problems(values: t.Mapping[str, t.Any]) -> list[Problem]:
                 if fault := network_fault(wanted):
                     problems.append(Problem(name, *fault, shown(wanted)))
         elif judge := judge_of(name):
-            # Empty is "none" where a role allows it, which the role itself decides.
+            # Empty means "none" where a role allows it. The role itself decides that.
             needed = name in OWN_DIRECTORIES or name == "stack_image_namespace"
             if (value != "" or needed) and (fault := judge(value)):
                 problems.append(Problem(name, *fault, shown(value)))

@@ -18,7 +18,8 @@ class Problem:
     value: str = ""
     origin: str = ""
     host: str = ""
-    # About a host itself: named even when all hosts or the only one have it.
+    # The problem is one of the host itself. The host is named even when all hosts have the problem, or when there is
+    # only one.
     about_host: bool = False
     warning: bool = False
 
@@ -49,7 +50,7 @@ def cut(text: str, limit: int) -> str:
 
 def masked(text: str, secrets: t.Collection[str]) -> str:
     for secret in sorted(map(one_line, secrets), key=len, reverse=True):
-        # Shorter ones are words of the report; a secret that short is a problem of its own.
+        # Shorter texts may be words of the report. A secret that is so short is a problem of its own.
         if len(secret) >= 6:
             text = text.replace(secret, "********")
     return text

@@ -179,7 +179,7 @@ RULES = (
     ),
     Rule(
         lambda value: not isinstance(value, t.Mapping) or not value.get("command") or not set(value) & OF_CELERY,
-        "has a command of its own, which gets no %s; write them as its arguments" % ", ".join(sorted(OF_CELERY)),
+        "has a command of its own, and that gets no %s; write them as its arguments" % ", ".join(sorted(OF_CELERY)),
         ("backend_worker_pools.*",),
     ),
     Rule(
@@ -322,7 +322,7 @@ def rule_problems(values: t.Mapping[str, t.Any], found: t.Iterable[Problem] = ()
         for path, item in select(values[name], steps, name) if name in values else ():
             if path in known or rule.valid(item):
                 continue
-            # A key is in the path, and a dictionary is more than a line.
+            # A key is in the path already, and a dictionary takes more than a line.
             told = "" if "@" in steps or isinstance(item, t.Mapping) else shown(item)
             fault, _semicolon, remedy = rule.says.partition("; ")
             problems.setdefault((path, told), Problem(path, fault, remedy, told))

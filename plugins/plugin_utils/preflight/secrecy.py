@@ -26,7 +26,7 @@ PLACEHOLDER_PARTS = (
     "yourpassword",
     "yoursecret",
 )
-# Not decided by how strong a secret is, so it holds in every environment.
+# This does not depend on how strong a secret is, so it holds in every environment.
 UNUSABLE = ("is empty", "is vault text that was not decrypted")
 SECRET_NAME = re.compile("(PASSWORD|PASSWD|SECRET|SECRET_KEY|TOKEN|API_KEY|PRIVATE_KEY|ACCESS_KEY|DSN)$", re.I)
 
@@ -47,7 +47,7 @@ def secret_leaves(value: t.Any, option: t.Mapping[str, t.Any], name: str) -> t.I
                 if isinstance(item, t.Mapping) and key in item:
                     yield from secret_leaves(item[key], nested, "%s.%s" % (name, key))
     else:
-        # A dictionary of free names has no nested options; its passwords are known by their keys.
+        # A dictionary of free names has no nested options. Its passwords are known by their keys.
         for path, text in leaves(value, name):
             if SECRET_NAME.search(path):
                 yield path, text
@@ -65,7 +65,7 @@ def placeholder(name: str, value: str) -> str:
         return UNUSABLE[0]
     if value.lstrip().startswith("$ANSIBLE_VAULT;"):
         return UNUSABLE[1]
-    # A whole file may hold such a word.
+    # The text of a whole file may hold such a word.
     if "\n" in value.strip():
         return ""
     if plain in PLACEHOLDERS or any(part in plain for part in PLACEHOLDER_PARTS) or re.fullmatch("<.*>|x+", value):

@@ -53,7 +53,7 @@ def redis_reference_problems(raw: t.Mapping[str, t.Any], uses: t.Collection[str]
         for path, text in leaves(raw.get(name), name):
             asked = {str(one[1]) for one in reads(text) if one[0] == "stack_redis" and len(one) > 1}
             for use in sorted(asked - {ANY} - set(uses)):
-                wrong = "refers to stack_redis.%s, which backend_redis_uses does not have" % use
+                wrong = "refers to stack_redis.%s, but backend_redis_uses does not have it" % use
                 problems.append(Problem(path, wrong, "add it there, or take it out of %s" % name))
     return problems
 
@@ -75,7 +75,7 @@ def plain_redis_problems(raw: t.Mapping[str, t.Any]) -> list[Problem]:
         if any(one[0] == "stack_redis" for mark in MARK.findall(urls) for one in values[int(mark)]):
             remedy = "write {{ stack_redis.<use>.url }}, or rediss:// with the authority of stack_redis.<use>.ca"
             problems.append(Problem(path, "speaks plain to a port of TLS: redis:// in a fleet", remedy))
-        # As an entry of its own, or within what names the database.
+        # The mode may be an entry of its own, or a part of the text that names the database.
         mode = UNVERIFIED.fullmatch("%s=%s" % (path[-len("sslmode") :], text))
         if not mode and any(one[0] != "stack_redis" for one in reads(text)):
             mode = UNVERIFIED.search(written)

@@ -30,7 +30,8 @@ class Specifications:
             entries = load_yaml(path)["argument_specs"]
             self.roles[path.parts[-3]] = entries["main"]["options"]
             self.known.update(name for entry in entries.values() for name in entry.get("options") or {})
-        # Names of pools, commands and instances are free, so the roles have what one may say beside their variables.
+        # Pools, commands and instances have free names, so their options are described in the roles and not with the
+        # variables.
         worker = load_yaml(root / "roles" / "celery_worker" / "vars" / "main.yml")
         redis = load_yaml(root / "roles" / "redis" / "vars" / "main.yml")
         self.entries: dict[str, dict[str, dict]] = {

@@ -40,7 +40,7 @@ def option_problems(name: str, value: t.Any, option: t.Mapping[str, t.Any], orig
         return [wrong]
     problems = []
     if option.get("type") == "bool" and isinstance(value, str):
-        # Not empty, so templates take "false" for true.
+        # The text "false" is not empty, so templates take it for true.
         remedy = "write true or false without quotes"
         remedy += "" if "." in name else ", on the command line as -e '{\"%s\": false}'" % name
         return [Problem(name, "is text where true or false is needed", remedy, value_shown, origin)]

@@ -7,7 +7,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import mi
 from ansible_collections.broadcast.stack.plugins.plugin_utils.releases.history import journal, live_record, unrecorded
 
 FIRST = 1
-# What a release consists of: none of it can be left out by tags.
+# The roles of a release. Tags cannot leave one of them out.
 PARTS = ("images", "django_web", "celery_worker", "nginx_tls")
 
 

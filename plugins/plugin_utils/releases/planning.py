@@ -19,7 +19,7 @@ def _registered(variables, part):
     return (result.get(part) or {}) if isinstance(result, dict) else {}
 
 
-# What these make, other roles find out only then: networks and an Engine, certificates that services load.
+# Other roles see only afterwards what these roles make: networks and an Engine, certificates that services load.
 FOUNDATIONS = ("docker_host", "certificates")
 
 
@@ -36,7 +36,7 @@ def summary(plans):
         for role, plan in roles.items():
             lines += ["%s: %s: %s" % (host, role, step) for step in plan["steps"]]
             for change in plan["changes"]:
-                # A reload is not noticed.
+                # Nobody notices a reload.
                 held = change["stateful"] and change["action"] not in ("create", "reload")
                 flag = " (holds data, which stays; it is away for some seconds)" if held else ""
                 text = "%s %s%s: %s" % (change["action"], change["name"], flag, "; ".join(change["reasons"]))

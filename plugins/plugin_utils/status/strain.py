@@ -48,7 +48,7 @@ def postgres(where, answer):
     if not faults:
         return [], []
     shown = ", ".join(faults[:3]) + (" and %d more" % (len(faults) - 3) if len(faults) > 3 else "")
-    return ["%s: the application may be refused what it needs: %s; run site.yml, which mends it" % (where, shown)], []
+    return ["%s: the application may be refused what it needs: %s; site.yml mends it" % (where, shown)], []
 
 
 JUDGES = {"web": web, "redis": redis, "postgres": postgres}
