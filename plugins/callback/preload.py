@@ -50,6 +50,6 @@ class CallbackModule(CallbackBase):
         for loader, kind in ((lookup_loader, "lookup"), (filter_loader, "filter"), (test_loader, "test")):
             package = import_module(f"ansible_collections.{COLLECTION}.plugins.{kind}")
             for module in pkgutil.iter_modules(package.__path__):
-                # A file of filters or tests need not have the name of one of them. To look for it loads all files anyway.
+                # A file need not have the name of one of its filters or tests. A name that no file has loads them all.
                 with contextlib.suppress(KeyError):
                     loader.get(f"{COLLECTION}.{module.name}", class_only=True)
