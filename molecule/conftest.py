@@ -21,7 +21,7 @@ def scenario() -> Path:
     return Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def play(host: object) -> Play:
     """Run a playbook on the instances, with further arguments and variables; the result holds all it printed.
 
@@ -57,7 +57,7 @@ def keepers(host: testinfra.host.Host) -> Callable[..., set[str]]:
     return find
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def converge(play: Play, scenario: Path) -> Play:
     """Run the scenario's converge playbook once more, with other variables."""
     own = scenario / "converge.yml"

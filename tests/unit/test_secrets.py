@@ -74,8 +74,20 @@ def test_secrets_are_created_once_and_never_printed(checkout: Checkout) -> None:
     assert checkout.file.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", ["eu.prod", "eu-prod_2", "mein Büro", "prod.yml", "-x"])
-def test_any_name_of_a_folder_is_that_of_an_environment(root: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "forms"),
+    [
+        # Each way to write an inventory with one name, and with others what those make of it: a run costs a second.
+        ("mein Büro", ("{folder}", "{folder}/", "{folder}/hosts.yml", "{checkout}/{folder}", "{outside}")),
+        ("eu.prod", ("{folder}/",)),
+        ("eu-prod_2", ("{outside}",)),
+        ("prod.yml", ("{folder}", "{folder}/hosts.yml")),
+        ("-x", ("{folder}", "{checkout}/{folder}")),
+    ],
+)
+def test_any_name_of_a_folder_is_that_of_an_environment(
+    root: Path, tmp_path: Path, name: str, forms: tuple[str, ...]
+) -> None:
     checkout = Checkout(root, tmp_path, name)
     (tmp_path / "inventories" / name / "hosts.yml").write_text("all: {hosts: {shop1: {ansible_connection: local}}}")
     shutil.copy(root / "ansible.cfg", tmp_path)
@@ -95,7 +107,8 @@ def test_any_name_of_a_folder_is_that_of_an_environment(root: Path, tmp_path: Pa
     outside = tmp_path / "elsewhere" / name
     shutil.copytree(tmp_path / "inventories" / name, outside)
     folder = f"inventories/{name}"
-    for source in (folder, folder + "/", folder + "/hosts.yml", str(tmp_path / folder), str(outside)):
+    for form in forms:
+        source = form.format(folder=folder, checkout=tmp_path, outside=outside)
         shown = checkout.run("ansible", "shop1", f"-i{source}", "-m", "debug", "-a", "var=secret_django_key")
         assert secret in shown.stdout, shown.stdout + shown.stderr
         assert "WARNING" not in shown.stderr

@@ -151,19 +151,16 @@ def test_what_others_configured_stays(host, converge, legacy):
     assert host.check_output(started) == before
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
+def test_what_others_need_is_not_taken_from_them(host, converge, legacy):
+    for options, reason in (
         ({"data-root": "/srv/docker"}, "would hide the containers, images and volumes"),
         ({"labels": ["owner=shop"]}, "labels: is owner=somebody by a flag"),
         ({"hosts": ["unix:///run/other.sock"]}, "list that as well"),
-    ],
-)
-def test_what_others_need_is_not_taken_from_them(host, converge, legacy, options, reason):
-    result = converge(docker_host_networks=[], docker_host_daemon_options=options)
-    assert result.returncode != 0
-    assert reason in " ".join(result.stdout.split())
-    assert written(host) == legacy
+    ):
+        result = converge(docker_host_networks=[], docker_host_daemon_options=options)
+        assert result.returncode != 0
+        assert reason in " ".join(result.stdout.split())
+        assert written(host) == legacy
 
 
 def test_an_engine_that_does_not_start_with_an_option_goes_back(host, converge, running):

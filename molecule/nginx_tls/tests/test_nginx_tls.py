@@ -274,10 +274,21 @@ def test_a_path_reaches_the_application_as_it_was_sent(echo, visitor, path):
     assert (status, json.loads(body)[0]) == (200, path)
 
 
-def test_double_slashes_are_no_way_past_a_location(host, visitor, converge, restored):
-    # The application takes //private/ for another path than /private/, and so does the edge.
-    run = converge(nginx_tls_locations={"/private/": "deny all;"})
+@pytest.fixture(scope="module")
+def locations(converge) -> None:
+    """Locations of an inventory. They stay until the test of times, which has others and restores."""
+    locations = {
+        "/private/": "deny all;",
+        "/files/": "alias /srv/media/; autoindex on;",
+        "/root/": "root /srv/media; try_files $uri =404;",
+        "= /linked": "alias /srv/media/link.png;",
+    }
+    run = converge(nginx_tls_locations=locations)
     assert run.returncode == 0, run.stdout
+
+
+def test_double_slashes_are_no_way_past_a_location(visitor, locations):
+    # The application takes //private/ for another path than /private/, and so does the edge.
     for path in ("/private/x", "/private/%2e./private/x", "/%70rivate/x", "/a/..//private/x"):
         assert visitor.get(path)[0] in (400, 403), path
     status, body = visitor.get("//private/x")
@@ -337,13 +348,7 @@ def test_a_link_in_a_volume_shows_nothing_of_the_edge(host, links):
         assert curl(host, f"{SITE}/{kind}/deep/file.txt").body == "deep\n"
 
 
-def test_links_show_nothing_in_locations_of_the_inventory_either(host, links, converge, restored):
-    locations = {
-        "/files/": "alias /srv/media/; autoindex on;",
-        "/root/": "root /srv/media; try_files $uri =404;",
-        "= /linked": "alias /srv/media/link.png;",
-    }
-    assert converge(nginx_tls_locations=locations).returncode == 0
+def test_links_show_nothing_in_locations_of_the_inventory_either(host, links, locations):
     for path in ("/files/link.png", "/files/linked/tls_certificate_key", "/files/linked/", "/linked"):
         answer = curl(host, SITE + path)
         assert (answer.status in (403, 404), "PRIVATE KEY" in answer.body) == (True, False), path
@@ -506,12 +511,16 @@ def maintenance(play, tmp_path) -> Callable[[str], None]:
     (tmp_path / "hosts").write_text("[edge]\nmolecule-nginx_tls\n")
     playbook = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / "playbooks" / "maintenance.yml"
 
+    states = []
+
     def turn(state: str) -> None:
+        states.append(state)
         run = play(playbook, f"--inventory={tmp_path / 'hosts'}", state=state)
         assert run.returncode == 0, run.stdout
 
     yield turn
-    turn("off")
+    if states[-1:] != ["off"]:
+        turn("off")
 
 
 def wait_for_status(host, url: str, status: int) -> None:
@@ -701,7 +710,8 @@ def rules(host) -> str:
     return host.check_output("iptables -t nat -S | grep stand-in || true")
 
 
-def test_a_replaced_edge_fails_no_request_and_lets_open_ones_finish(host, converge, visitor, restored):
+# The test of a copy changes the same and restores.
+def test_a_replaced_edge_fails_no_request_and_lets_open_ones_finish(host, converge, visitor):
     def docker(*arguments: str) -> str:
         """On the host, by a way that threads may share."""
         command = ["docker", "exec", f"molecule-{os.environ['MOLECULE_SCENARIO_NAME']}", "docker", *arguments]
@@ -775,7 +785,7 @@ def test_connections_go_on_that_a_container_which_ends_makes_the_kernel_forget(h
     assert rules(host) == ""
 
 
-def test_a_copy_serves_while_the_edge_does_not_start(host, converge, visitor, restored):
+def test_a_copy_serves_while_the_edge_does_not_start(host, converge, visitor):
     # Less than nginx needs.
     run = converge(nginx_tls_memory="6m")
     assert run.returncode != 0
