@@ -188,6 +188,29 @@ def test_schedule_takes_backups_by_itself(host, stack: Stack, converge) -> None:
     assert result.returncode == 0, result.stdout
     for name in (BACKUPS, VOLUMES):
         stack.wait(lambda name=name: any(backup["type"] == "diff" for backup in stack.backups(name)), seconds=150)
+
+
+def test_old_backups_of_volumes_go_even_after_one_was_killed(host, stack: Stack, converge) -> None:
+    # The test before has changed the schedule, which this run takes back.
+    result = converge(backups_retention_full=1)
+    assert result.returncode == 0, result.stdout
+    # Killed when its lock is there, which has another name while it is written.
+    killed = (
+        # No pipeline: bash would wait for all of it, the sleep as well.
+        "restic --no-cache backup --stdin < <(sleep 300 2> /dev/null) &\n"
+        "for n in {1..600}; do\n"
+        "    [[ $(compgen -G '/var/lib/restic/locks/*') =~ /[0-9a-f]{64}([[:space:]]|$) ]] && break\n"
+        "    sleep 0.2\n"
+        "done\n"
+        "kill -KILL $!\n"
+        "wait $!"
+    )
+    assert host.run("docker exec %s bash -c %s", VOLUMES, killed).rc == 137
+    assert host.check_output(f"ls {VOLUMES_REPOSITORY}/locks")
+    for _ in range(2):
+        stack.back_up(VOLUMES, "full")
+    # The one before the oldest full backup stays, see roles/backups/README.md.
+    assert [backup["type"] for backup in stack.backups(VOLUMES)] == ["full", "full"]
     result = converge()
     assert result.returncode == 0, result.stdout
 
@@ -261,30 +284,6 @@ def test_failing_backups_of_volumes_are_unhealthy_with_the_reason_until_one_succ
     finally:
         host.check_output(f"rm {MEDIA}/of-root.txt")
     stack.back_up(VOLUMES)
-
-
-def test_old_backups_of_volumes_go_even_after_one_was_killed(host, stack: Stack, converge) -> None:
-    result = converge(backups_retention_full=1)
-    assert result.returncode == 0, result.stdout
-    # Killed when its lock is there, which has another name while it is written.
-    killed = (
-        # No pipeline: bash would wait for all of it, the sleep as well.
-        "restic --no-cache backup --stdin < <(sleep 300 2> /dev/null) &\n"
-        "for n in {1..600}; do\n"
-        "    [[ $(compgen -G '/var/lib/restic/locks/*') =~ /[0-9a-f]{64}([[:space:]]|$) ]] && break\n"
-        "    sleep 0.2\n"
-        "done\n"
-        "kill -KILL $!\n"
-        "wait $!"
-    )
-    assert host.run("docker exec %s bash -c %s", VOLUMES, killed).rc == 137
-    assert host.check_output(f"ls {VOLUMES_REPOSITORY}/locks")
-    for _ in range(2):
-        stack.back_up(VOLUMES, "full")
-    # The one before the oldest full backup stays, see roles/backups/README.md.
-    assert [backup["type"] for backup in stack.backups(VOLUMES)] == ["full", "full"]
-    result = converge()
-    assert result.returncode == 0, result.stdout
 
 
 @pytest.fixture
@@ -391,7 +390,9 @@ def test_files_come_back_as_they_were_at_the_time_and_the_later_ones_are_kept(ho
     assert stack.files() == expected
 
 
-def test_whatever_can_be_backed_up_can_be_restored(host, stack: Stack, web: str, operate) -> None:
+def test_whatever_can_be_backed_up_comes_back_with_a_named_backup_after_the_data_was_lost(
+    host, stack: Stack, web: str, operate
+) -> None:
     image = host.check_output("docker inspect -f '{{.Config.Image}}' %s", VOLUMES)
     # As the application has them: Docker makes the mount point of the inner one, as root.
     nested = "-v shop-shop:/srv/shop -v shop-media:/srv/shop/media"
@@ -399,6 +400,10 @@ def test_whatever_can_be_backed_up_can_be_restored(host, stack: Stack, web: str,
     assert host.file(f"{SHOP}/media").uid == 0
     host.check_output("python3 -c %s %s", MAKE, SHOP)
     stack.write("nested.txt", "in the inner volume")
+    # Beside the data directory, where a tablespace of the live data is.
+    host.check_output("docker exec %s mkdir -p /var/lib/postgresql/fast", DATABASE)
+    stack.sql("CREATE TABLESPACE fast LOCATION '/var/lib/postgresql/fast'")
+    stack.sql("CREATE TABLE kept TABLESPACE fast AS SELECT 'kept' AS text")
 
     def look(folder: str) -> dict:
         return json.loads(host.check_output("python3 -c %s %s", LOOK, folder))
@@ -407,11 +412,17 @@ def test_whatever_can_be_backed_up_can_be_restored(host, stack: Stack, web: str,
     assert len(expected) > 30
     stack.back_up(VOLUMES)
     stack.back_up()
+    label = stack.backups()[-1]["label"]
     host.check_output(f"cd {SHOP} && rm -r read-only away holes && chmod 0700 shared && echo defaced > program")
+    host.check_output(f"find {MEDIA} -mindepth 1 -delete")
+    stack.sql("DROP TABLE kept")
+    host.check_output("docker kill %s", DATABASE)
+    host.check_output("rm -r /var/lib/docker/volumes/shop-postgres/_data/17/main/base")
 
-    result = operate("restore", restore_confirm="shop")
+    result = operate("restore", restore_confirm="shop", restore_backup=label)
 
     assert result.returncode == 0, result.stdout
+    assert stack.sql("SELECT text FROM kept") == "kept"
     assert look(SHOP) == expected
     assert stack.files() == media
     assert host.check_output(f"ls -A {EMPTY} | grep -v .before-2 || true") == ""
@@ -429,32 +440,9 @@ def test_whatever_can_be_backed_up_can_be_restored(host, stack: Stack, web: str,
     assert result.returncode == 0, result.stdout
     assert look(SHOP) == expected
     assert host.run(f"ls -d {SHOP}/.before-2* {SHOP}/.broadcast*").rc != 0
-    host.check_output(f"find {SHOP} -mindepth 1 -delete")
-
-
-def test_state_of_a_named_backup_can_be_restored_after_the_data_was_lost(host, stack: Stack, operate) -> None:
-    # Beside the data directory, where a tablespace of the live data is.
-    host.check_output("docker exec %s mkdir -p /var/lib/postgresql/fast", DATABASE)
-    stack.sql("CREATE TABLESPACE fast LOCATION '/var/lib/postgresql/fast'")
-    stack.sql("CREATE TABLE kept TABLESPACE fast AS SELECT 'kept' AS text")
-    stack.write("kept.txt", "kept")
-    stack.back_up(VOLUMES)
-    stack.back_up()
-    label = stack.backups()[-1]["label"]
-    stack.sql("DROP TABLE kept")
-    files = stack.files()
-    host.check_output(f"find {MEDIA} -mindepth 1 -delete")
-    host.check_output("docker kill %s", DATABASE)
-    host.check_output("rm -r /var/lib/docker/volumes/shop-postgres/_data/17/main/base")
-
-    result = operate("restore", restore_confirm="shop", restore_backup=label)
-
-    assert result.returncode == 0, result.stdout
-    assert stack.sql("SELECT text FROM kept") == "kept"
-    assert stack.files() == files
-    assert operate("restore_cleanup").returncode == 0
     assert host.run("docker exec %s ls /var/lib/postgresql/fast", DATABASE).rc != 0
     assert stack.sql("SELECT text FROM kept") == "kept"
+    host.check_output(f"find {SHOP} -mindepth 1 -delete")
 
 
 @pytest.mark.parametrize("backups_run", [False, True], ids=["before the backups run", "beside the backups"])

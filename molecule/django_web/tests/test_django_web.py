@@ -207,7 +207,8 @@ def test_changed_release_commands_run_once_more(host, converge, own):
     assert len(releases(host)) == len(notes) + 1
 
 
-def test_an_application_that_is_not_ready_fails_the_run_and_says_why(host, converge, own, restored):
+# The next test changes the same and restores.
+def test_an_application_that_is_not_ready_fails_the_run_and_says_why(host, converge, own):
     environment = {**own["django_web_env"], "SHOP_GREETING": "not ready"}
     run = converge(django_web_env=environment, backend_ready_path="/unready")
     assert run.returncode != 0
