@@ -28,21 +28,12 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset({"groups", "roles"})
+    _VALID_ARGS = frozenset()
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
-        _result, arguments = self.validate_argument_spec(
-            argument_spec={
-                "groups": {
-                    "type": "dict",
-                    "required": True,
-                },
-                "roles": {"type": "list", "elements": "str", "default": []},
-            }
-        )
         specs = Specifications(COLLECTION)
-        inventory = Inventory(specs, arguments["groups"], arguments["roles"], task_vars, self._templar)
+        inventory = Inventory(specs, task_vars, self._templar)
         checks = HostChecks(inventory, self._templar, self._loader)
         problems: list[Problem] = []
         # Hosts of other groups are not judged. Variables are, even when no host is in the right group.
@@ -74,7 +65,7 @@ class ActionModule(ActionBase):
     def stack_problems(inventory: Inventory) -> list[Problem]:
         """What concerns the inventory as a whole."""
         extra = {name for host in inventory.hosts for name in inventory.listed(host, "stack_extra_groups")}
-        problems = group_problems(inventory.groups, inventory.known_groups, extra)
+        problems = group_problems(inventory.groups, extra)
         for host in inventory.hosts[:1]:
             pools = host.get("backend_worker_pools", inventory.specs.stack)
             beat = host.get("backend_beat_enabled", inventory.specs.stack)

@@ -16,6 +16,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import 
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight import controller, paths
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.causes import passed_on
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem, report, variable_of
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import register
 
 CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -25,13 +26,12 @@ class ActionModule(ActionBase):
 
     _requires_connection = False
     _supports_check_mode = True
-    _VALID_ARGS = frozenset({"groups", "tags", "paths"})
+    _VALID_ARGS = frozenset({"tags", "paths"})
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
         _result, arguments = self.validate_argument_spec(
             argument_spec={
-                "groups": {"type": "list", "elements": "str", "required": True},
                 "tags": {"type": "list", "elements": "str", "default": []},
                 "paths": {"type": "bool", "default": True},
             }
@@ -39,18 +39,18 @@ class ActionModule(ActionBase):
         groups = task_vars["groups"]
         sources = [str(source) for source in context.CLIARGS.get("inventory") or []]
         problems = controller.settings_problems(self.settings(), self.configuration_reason())
-        problems += controller.inventory_problems(groups, arguments["groups"], sources)
+        problems += controller.inventory_problems(groups, list(register.GROUPS), sources)
         problems += self.limit_problems(task_vars)
         run, skip = task_vars.get("ansible_run_tags", []), task_vars.get("ansible_skip_tags", [])
         problems += controller.tag_problems(run, skip, arguments["tags"])
         hostvars = task_vars["hostvars"]
-        hosts = dict.fromkeys(host for name in arguments["groups"] for host in groups.get(name, []))
+        hosts = register.members(groups)
         raw = {host: dict(hostvars.raw_get(host)) for host in hosts}
         local = [host for host in hosts if raw[host].get("ansible_connection") == "local"]
         problems += controller.environment_problems(os.environ, local)
         if arguments["paths"]:
             problems += self.path_problems(raw, hostvars)
-        lines = report(problems, list(hosts))
+        lines = report(problems, hosts)
         if not lines:
             return {"changed": False}
         count = "1 problem" if len(lines) == 1 else "%d problems" % len(lines)

@@ -8,6 +8,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.containers import 
     changes,
     comparison,
     loading,
+    selection,
     shown,
     specification,
 )
@@ -33,5 +34,7 @@ class FilterModule:
             "container_loaded": _guard(loading.loaded),
             "container_one_run": _guard(changes.one_run),
             "container_failure_text": shown.failure_text,
+            "container_names": selection.names,
+            "container_observations": selection.observations,
             "container_table": shown.table,
         }

@@ -14,11 +14,6 @@ description:
   - Judges the paths and names of all hosts too, since some verbs delete by them.
   - Runs on the controller and executes no module on a host.
 options:
-  groups:
-    description: The inventory groups of a stack.
-    type: list
-    elements: str
-    required: true
   tags:
     description: Tags that the playbook has for its users; empty when it cannot be run in parts.
     type: list
@@ -38,7 +33,6 @@ author: The broadcast.stack authors
 EXAMPLES = r"""
 - name: Refuse a run that was started wrongly
   broadcast.stack.run_check:
-    groups: [postgres, redis, backups, web, worker, edge]
   run_once: true
 """
 

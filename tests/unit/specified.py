@@ -6,21 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jinja2
+import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
+# The register, read without the collection: tests/specifications evaluates other versions of that.
+REGISTER = yaml.safe_load((Path(__file__).resolve().parents[2] / "meta" / "services.yml").read_text())
 # Role to the groups on whose hosts it runs containers.
 GROUPS = {
-    "postgres": ("postgres",),
-    "redis": ("redis",),
-    "gateway": ("redis", "web"),
-    "django_web": ("web",),
-    "celery_worker": ("worker",),
-    "nginx_tls": ("edge",),
-    "backups": ("backups",),
+    role: tuple([entry["group"]] if "group" in entry else entry["on_hosts_of"])
+    for role, entry in REGISTER.items()
+    if {"group", "on_hosts_of"} & set(entry)
 }
 # By what name a role hands long-lived containers over, and by what one that runs once.
 LONG_LIVED, ONCE = "container_specs", "container_run"

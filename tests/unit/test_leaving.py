@@ -103,15 +103,6 @@ def test_the_data_of_a_host_that_left_a_group_is_told_and_stays():
     assert leaving.warnings("b", groups, {"unreachable": True}, "shop") == []
 
 
-def test_the_roles_of_a_group_are_those_that_preflight_knows(root):
-    task = yaml.safe_load((root / "playbooks/preflight.yml").read_text())[1]["tasks"][0]["always"][0]
-    wanted = {}
-    for group, entry in task["broadcast.stack.preflight"]["groups"].items():
-        for role in entry["roles"]:
-            wanted.setdefault(role, []).append(group)
-    assert {role: list(groups) for role, groups in {**leaving.GROUPS, **leaving.DATA}.items()} == wanted
-
-
 def test_a_plan_names_what_a_host_is_not_to_run_any_more(root, tmp_path):
     plan = {"hosts": {}, "reached": ["a"], "stack": "shop"}
     show = {"hosts": ["a"], "roles": ["celery_worker"]}
@@ -171,7 +162,7 @@ def test_what_never_runs_beside_its_like_ends_on_all_hosts_before_any_starts_it(
     assert [plays[number]["any_errors_fatal"] for number in exclusive] == [True, True]
     assert exclusive[0] < started < exclusive[1] < handed_over < leaves[-1]
     # The host may be in none of the groups of the application.
-    assert {plays[number]["hosts"] for number in leaves} == {"postgres:redis:backups:web:worker:edge"}
+    assert {plays[number]["hosts"] for number in leaves} == {"{{ groups | broadcast.stack.stack_pattern }}"}
 
 
 def test_beat_that_moves_to_a_new_first_worker_host_is_to_be_removed_where_it_was():

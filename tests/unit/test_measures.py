@@ -95,6 +95,13 @@ def test_places_are_files_that_name_a_service_and_no_sentences(tree):
     ]
 
 
+def test_a_file_that_names_every_service_is_a_list_of_them(tree):
+    (tree / "plugins/filter/one.py").write_text('GROUPS = ["postgres", "redis"]\n')
+    assert measures.lists(tree) == []
+    (tree / "playbooks/down.yml").write_text("- hosts: postgres:redis:backups\n")
+    assert measures.lists(tree) == ["playbooks/down.yml"]
+
+
 def test_the_page_holds_the_table_of_all_figures():
     table = (ROOT / "docs/how-it-works.md").read_text().split(measures.BEGIN)[1].split(measures.END)[0]
     assert [words for _key, words, _limit in measures.FIGURES if f"| {words} |" not in table] == []

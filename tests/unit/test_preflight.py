@@ -278,26 +278,20 @@ def test_a_line_has_variable_value_place_and_remedy() -> None:
 
 # Groups
 
-GROUPS = {
-    "postgres": {"required": True, "hosts_max": 1},
-    "web": {"required": True},
-    "backups": {"advice": "no backups"},
-}
-
 
 def test_groups_unknown_empty_crowded_and_hosts_without_one() -> None:
-    groups = {"all": ["a", "b", "c"], "ungrouped": ["c"], "postgres": ["a", "b"], "wbe": ["a"]}
-    text = lines(group_problems(groups, GROUPS))
+    groups = {"all": ["a", "b", "c"], "ungrouped": ["c"], "postgres": ["a", "b"], "edge": ["a"], "wbe": ["a"]}
+    text = lines(group_problems(groups))
     assert "group wbe: unknown; did you mean web?" in text
     assert "group web: has no host" in text
     assert "group postgres = a, b: has 2 hosts where 1 can serve" in text
     assert "c: is in no group" in text
-    assert [problem.text for problem in group_problems(groups, GROUPS) if problem.warning] == ["has no host"]
+    assert [problem.text for problem in group_problems(groups) if problem.warning] == ["has no host"]
 
 
 def test_backups_read_the_volumes_of_their_own_host() -> None:
     groups = {"all": ["a", "b"], "postgres": ["a"], "web": ["a"], "backups": ["b"]}
-    assert "group backups = b: is not a host of postgres" in lines(group_problems(groups, GROUPS))
+    assert "group backups = b: is not a host of postgres" in lines(group_problems(groups))
 
 
 @pytest.mark.parametrize(
@@ -356,8 +350,8 @@ def test_volumes_that_backups_cannot_reach_are_told_and_refused_when_the_invento
 
 
 def test_groups_of_ones_own_can_be_accepted() -> None:
-    groups = {"all": ["a"], "postgres": ["a"], "web": ["a"], "backups": ["a"], "rack1": ["a"]}
-    assert group_problems(groups, GROUPS, ["rack1"]) == []
+    groups = {"all": ["a"], "postgres": ["a"], "web": ["a"], "edge": ["a"], "backups": ["a"], "rack1": ["a"]}
+    assert group_problems(groups, ["rack1"]) == []
 
 
 # The stack
@@ -1022,13 +1016,6 @@ def test_the_defaults_of_the_stack_are_right(root: Path, tmp_path: Path) -> None
     uses = {"broker": {}, "cache": {}}
     changed = {**templates, "stack_subnet_prefix": "10.213.7", "redis_instances": uses, "backend_redis_uses": uses}
     assert judged({**values, **changed}) == ""
-
-
-def test_every_role_that_preflight_validates_exists(root: Path) -> None:
-    task = yaml.safe_load((root / "playbooks/preflight.yml").read_text())[1]["tasks"][0]["always"][0]
-    arguments = task["broadcast.stack.preflight"]
-    named = {role for group in arguments["groups"].values() for role in group["roles"]} | set(arguments["roles"])
-    assert named == {path.name for path in (root / "roles").iterdir()} - {"container"}
 
 
 @pytest.mark.parametrize("text", ["false", "no", "True", ""])

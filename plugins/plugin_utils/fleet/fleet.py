@@ -7,32 +7,19 @@ import ipaddress
 from collections.abc import Sequence
 
 from ansible_collections.broadcast.stack.plugins.plugin_utils import failures
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import register
 
 POSTGRES_PORT = 5432
 REDIS_FIRST_PORT = 6379
 WEB_FIRST_PORT = 8100
 # Addresses of a network that are listed one by one.
 LISTED_MAX = 1024
-# Groups with one host, whose volumes are the stack's data.
-HOLDERS = ("postgres", "redis", "backups")
-# Groups whose hosts connect to a service of a group.
-CLIENTS = {"postgres": ("web", "worker", "backups"), "redis": ("web", "worker"), "web": ("edge",)}
-
-
-# Images of the catalogue that the roles of a group run; an edge publishes the application's static files.
-IMAGES = {
-    "postgres": ("postgres",),
-    "redis": ("redis", "nginx"),
-    "backups": ("backups",),
-    "web": ("django", "nginx"),
-    "worker": ("django",),
-    "edge": ("nginx", "django"),
-}
 
 
 def images(host: str, groups: dict, catalog: dict) -> list[str]:
     """Names of the images that a host needs, out of those of the catalogue."""
-    wanted = {name for group, names in IMAGES.items() if host in groups.get(group, []) for name in names}
+    member = [group for group in register.GROUPS if host in groups.get(group, [])]
+    wanted = {name for group in member for name in register.group_images(group)}
     return sorted(wanted & set(catalog))
 
 
@@ -88,8 +75,8 @@ def firewall(host: str, groups: dict, addresses: dict, ports: dict, fenced: Sequ
     for group, numbers in ports.items():
         if host not in groups.get(group, []):
             continue
-        clients = {client for name in CLIENTS[group] for client in groups.get(name, [])} & set(addresses) - {host}
-        clients -= set(fenced) if group in HOLDERS else set()
+        clients = set(register.members(groups, register.GROUPS[group].clients)) & set(addresses) - {host}
+        clients -= set(fenced) if group in register.DATA_GROUPS else set()
         sources = sorted(addresses[client] for client in clients)
         published += [{"port": int(number), "protocol": "tcp", "sources": sources} for number in numbers]
     return {
@@ -102,16 +89,16 @@ def firewall(host: str, groups: dict, addresses: dict, ports: dict, fenced: Sequ
 
 def leaving_problems(host: str, groups: dict) -> list[str]:
     """Why a host cannot be taken out of the fleet; empty when it can. groups: group to hosts."""
-    if host not in {name for group in ("web", "worker", "edge", *HOLDERS) for name in groups.get(group, [])}:
+    if host not in register.members(groups):
         return ["'%s' is no host of this stack: name one with -e host=" % host]
     found = [
         "%s runs %s and has its data: move the data first, as docs/backup-and-restore.md shows" % (host, group)
-        for group in HOLDERS
+        for group in register.DATA_GROUPS
         if host in groups.get(group, [])
     ]
     found += [
         "%s is the only host of the group %s" % (host, group)
-        for group in ("web", "edge", "worker")
+        for group in register.SPARE_GROUPS
         if groups.get(group, []) == [host]
     ]
     return found
@@ -120,10 +107,12 @@ def leaving_problems(host: str, groups: dict) -> list[str]:
 def left_out(host: str, observations: dict, groups: dict) -> str:
     """What it means that a run goes on without a host. observations: as in absent_problems."""
     found = observations[host]
+    clients = [client for group in register.USED_DATA_GROUPS for client in register.GROUPS[group].clients]
+    cut_off = [client for client in clients if client in register.SPARE_GROUPS]
     text = "%s is left out: %s. It gets no requests%s until a run has converged it." % (
         host,
         (failures.reason(found) or "unreachable").rstrip("."),
-        ", and a release closes the data to it," if host in groups.get("web", []) + groups.get("worker", []) else "",
+        ", and a release closes the data to it," if host in register.members(groups, cut_off) else "",
     )
     workers = groups.get("worker", [])
     if host in workers and all("containers" not in observations.get(name, {}) for name in workers):
@@ -141,7 +130,7 @@ def absent_problems(observations: dict, groups: dict, leave_out: bool) -> list[s
     problems = []
     for host, found in absent.items():
         reason = failures.reason(found)
-        held = [group for group in HOLDERS if host in groups.get(group, [])]
+        held = [group for group in register.DATA_GROUPS if host in groups.get(group, [])]
         if not found.get("unreachable"):
             problems.append("%s could not be observed: %s" % (host, reason))
         elif held:
@@ -151,6 +140,6 @@ def absent_problems(observations: dict, groups: dict, leave_out: bool) -> list[s
             problems.append("%s cannot be reached (%s): %s" % (host, reason, advice))
     return problems + [
         "no host of the group %s can be reached" % group
-        for group in ("web", "edge")
-        if absent and set(groups.get(group, [])) <= set(absent)
+        for group in register.SPARE_GROUPS
+        if register.GROUPS[group].required and absent and set(groups.get(group, [])) <= set(absent)
     ]

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.broadcast.stack.plugins.plugin_utils.fleet import fleet
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import register
 
 # For each role the groups whose hosts run it. These roles keep nothing on a host that the stack could not do without.
-GROUPS = {"django_web": ("web",), "celery_worker": ("worker",), "nginx_tls": ("edge",), "gateway": ("redis", "web")}
+GROUPS = {one.role: one.groups for one in register.SERVICES if one.groups and not one.holds_data}
 # Only people remove containers that hold the stack's data.
-DATA = {group: (group,) for group in fleet.HOLDERS}
+DATA = {one.role: one.groups for one in register.SERVICES if one.holds_data}
 
 
 def left(host, groups, observation, stack, roles):

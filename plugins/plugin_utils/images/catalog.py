@@ -21,19 +21,16 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.images.requirement
     Needs,
     inspect,
 )
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.register import SERVICES
 
 # Name of an image to the folder under docker/ and the stage of its Dockerfile. Parents come before their children.
 IMAGES: dict[str, tuple[str, str]] = {
     "base": ("base", "base"),
     "builder": ("base", "builder"),
-    "postgres": ("postgres", ""),
-    "redis": ("redis", ""),
-    "nginx": ("nginx", ""),
-    "backups": ("backups", ""),
     # Images that are made from the application's own base image, when it has one.
     "django_base": ("base", "base"),
     "django_builder": ("base", "builder"),
-    "django": ("django", ""),
+    **{image: (image, "") for service in SERVICES for image in service.images},
     "test_host": ("test_host", "engine"),
     "test_host_bare": ("test_host", "bare"),
 }

@@ -9,9 +9,9 @@ import time
 import typing as t
 
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import HostVariables, Outcome
-from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.inventory import SPARE_GROUPS
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem, variable_of
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.specifications import Specifications
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import register
 
 try:
     # Where a value was written. That is private to Ansible, so a report has to do without it where it is missing.
@@ -48,19 +48,15 @@ class HostValues(HostVariables):
 
 
 class Inventory:
-    """The hosts of an inventory, what each of them is for, and what preflight was told of groups."""
+    """The hosts of an inventory, what each of them is for, and the values of their variables."""
 
     def __init__(
         self,
         specs: Specifications,
-        known_groups: dict[str, dict[str, t.Any]],
-        roles_everywhere: list[str],
         task_vars: dict[str, t.Any],
         templar: t.Any,
     ) -> None:
         self.specs = specs
-        self.known_groups = known_groups
-        self.roles_everywhere = roles_everywhere
         self.groups: dict[str, list[str]] = task_vars["groups"]
         self.hostvars = hostvars = task_vars["hostvars"]
         self.outcomes: dict[str, list[Outcome]] = {}
@@ -88,13 +84,12 @@ class Inventory:
         return (min(now, max(epochs)) if waited and epochs else now), now
 
     def roles_of(self, host: HostValues) -> list[str]:
-        groups = [group for group in self.known_groups if host.name in self.groups.get(group, [])]
-        roles = [role for group in groups for role in self.known_groups[group].get("roles", [])]
-        return [*(self.roles_everywhere if groups else []), *roles]
+        groups = [group for group in register.GROUPS if host.name in self.groups.get(group, [])]
+        roles = [role for group in groups for role in register.group_roles(group)]
+        return [*(register.roles_everywhere() if groups else []), *roles]
 
     def is_spare(self, host: HostValues) -> bool:
-        needed = [name for name in self.known_groups if name not in SPARE_GROUPS]
-        return not any(host.name in self.groups.get(name, []) for name in needed)
+        return host.name not in register.members(self.groups, register.DATA_GROUPS)
 
     def role_options(self, host: HostValues) -> dict[str, dict]:
         """

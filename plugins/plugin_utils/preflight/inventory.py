@@ -7,28 +7,24 @@ import typing as t
 
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.names import suggestion
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem
-
-# Groups whose hosts can stand in for each other.
-SPARE_GROUPS = ("web", "worker", "edge")
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.register import GROUPS
 
 
-def group_problems(
-    groups: t.Mapping[str, t.Sequence[str]], known: t.Mapping[str, t.Mapping[str, t.Any]], extra: t.Collection[str] = ()
-) -> list[Problem]:
-    """known: group name -> {roles, required (bool), hosts_max (int), advice}."""
+def group_problems(groups: t.Mapping[str, t.Sequence[str]], extra: t.Collection[str] = ()) -> list[Problem]:
+    """groups: those of the inventory, with their hosts. extra: groups of the user's own."""
     problems = []
-    for name in sorted(set(groups) - set(known) - set(extra) - {"all", "ungrouped"}):
-        advice = suggestion(name, known, 0.6) or "known groups are %s" % ", ".join(known)
+    for name in sorted(set(groups) - set(GROUPS) - set(extra) - {"all", "ungrouped"}):
+        advice = suggestion(name, GROUPS, 0.6) or "known groups are %s" % ", ".join(GROUPS)
         problems.append(
             Problem("group %s" % name, "unknown", advice + " (if it is yours, list it in stack_extra_groups)")
         )
-    for name, group in known.items():
+    for name, service in GROUPS.items():
         hosts = groups.get(name, [])
-        if not hosts and group.get("required"):
+        if not hosts and service.required:
             problems.append(Problem("group %s" % name, "has no host", "add one to the inventory's hosts.yml"))
-        if not hosts and group.get("advice"):
-            problems.append(Problem("group %s" % name, "has no host", group["advice"], warning=True))
-        limit = group.get("hosts_max", 0)
+        if not hosts and service.advice:
+            problems.append(Problem("group %s" % name, "has no host", service.advice, warning=True))
+        limit = service.hosts_max
         if limit and len(hosts) > limit:
             text = "has %d hosts where %d can serve" % (len(hosts), limit)
             problems.append(Problem("group %s" % name, text, "keep one", value=", ".join(hosts)))
@@ -39,7 +35,7 @@ def group_problems(
     grouped = {host for name, hosts in groups.items() if name not in ("all", "ungrouped") for host in hosts}
     for host in groups.get("all", []):
         if host not in grouped:
-            problems.append(Problem(host, "is in no group", "put it into one of %s" % ", ".join(known)))
+            problems.append(Problem(host, "is in no group", "put it into one of %s" % ", ".join(GROUPS)))
     return problems
 
 

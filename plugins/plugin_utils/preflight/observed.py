@@ -17,6 +17,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.networks
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem, shown
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.trees import leaves
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.values import truthy
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.register import GROUPS
 from ansible_collections.broadcast.stack.plugins.plugin_utils.services.values import megabytes
 
 MINIMUM_API_VERSION = (1, 41)
@@ -185,9 +186,9 @@ def memory_problems(limits_mb: float, memory_mb: float) -> list[Problem]:
 def ports(inventory: Inventory, host: HostValues, options: dict[str, dict]) -> list[Port]:
     """Ports that the containers of a host's roles publish."""
     ports = []
-    for group_name, group in inventory.known_groups.items():
-        for name in group.get("ports", []) if host.name in inventory.groups.get(group_name, []) else []:
-            address = host.get(group.get("bind_address", ""), options)
+    for group, service in GROUPS.items():
+        for name in service.ports if host.name in inventory.groups.get(group, []) else []:
+            address = host.get(service.bind_address, options)
             port = host.get(name, options)
             if str(port).isdigit():
                 ports.append(Port(str(address or ""), int(port), name))

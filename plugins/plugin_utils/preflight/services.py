@@ -8,6 +8,7 @@ import typing as t
 
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.problems import Problem
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.trees import leaves
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import register
 from ansible_collections.broadcast.stack.plugins.plugin_utils.template_reads import ANY, MARK, Reads
 from ansible_collections.broadcast.stack.plugins.plugin_utils.templates import closure
 
@@ -24,7 +25,6 @@ REFERRING = (
     "backend_release_secrets",
     "backend_release_secret_env",
 )
-SERVICES = {"postgres": "stack_database", "redis": "stack_redis"}
 
 
 def service_problems(
@@ -32,8 +32,8 @@ def service_problems(
 ) -> list[Problem]:
     """Services that the application's variables ask for, while the inventory has no host for them."""
     problems = []
-    for group, variable in SERVICES.items():
-        if groups.get(group) or (group == "redis" and not uses):
+    for group, variable in [(group, service.gives) for group, service in register.GROUPS.items() if service.gives]:
+        if groups.get(group) or (variable == "stack_redis" and not uses):
             continue
         for name in [name for name in REFERRING if name in raw and variable in closure(name, raw)][:1]:
             text = "has no host, but %s refers to %s" % (name, variable)

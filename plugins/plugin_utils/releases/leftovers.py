@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ansible_collections.broadcast.stack.plugins.module_utils.image_references import canonical, repository
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import register
 
 
 def outdated(observation, stack, live, web):
@@ -18,7 +19,7 @@ def outdated(observation, stack, live, web):
         name
         for name, container in observation["containers"].items()
         if container["stack"] == stack
-        and container["role"] in ("django_web", "celery_worker")
+        and container["role"] in register.roles("slots")
         and container.get("slot")
         and container.get("release") != live["origin"]
         and container["status"] not in ("exited", "created", "dead")

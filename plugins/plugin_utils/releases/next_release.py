@@ -5,10 +5,9 @@ from __future__ import annotations
 
 from ansible_collections.broadcast.stack.plugins.plugin_utils.releases import migrations
 from ansible_collections.broadcast.stack.plugins.plugin_utils.releases.history import journal, live_record, unrecorded
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import register
 
 FIRST = 1
-# The roles of a release. Tags cannot leave one of them out.
-PARTS = ("images", "django_web", "celery_worker", "nginx_tls")
 
 
 class ReleaseError(ValueError):
@@ -28,11 +27,12 @@ def switched_further(observations, stack, live):
 
 def tags_problem(run_tags, skip_tags):
     """Why a release cannot be made with --tags and --skip-tags; empty when it can."""
-    if {"all", "tagged"} & set(run_tags) and not set(PARTS) & set(skip_tags):
+    parts = register.roles("part_of_release")
+    if {"all", "tagged"} & set(run_tags) and not set(parts) & set(skip_tags):
         return ""
     return (
         "The application differs from the live release, and a release is made as a whole: %s. Run it without --tags "
-        "and without --skip-tags of these; tags are for the other roles, or when no release is due." % ", ".join(PARTS)
+        "and without --skip-tags of these; tags are for the other roles, or when no release is due." % ", ".join(parts)
     )
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services import register
+
 
 def planned(variables, host):
     """Role to what it would do on a host; variables: raw ones of any host, in which role_plan was registered."""
@@ -19,14 +21,10 @@ def _registered(variables, part):
     return (result.get(part) or {}) if isinstance(result, dict) else {}
 
 
-# Other roles see only afterwards what these roles make: networks and an Engine, certificates that services load.
-FOUNDATIONS = ("docker_host", "certificates")
-
-
 def due_roles(roles):
     """Roles that have something to do on any host; roles: role to host to plan, as role_plan returns them."""
     due = [role for role, hosts in roles.items() if any(plan["due"] for plan in hosts.values())]
-    return list(roles) if set(due) & set(FOUNDATIONS) else due
+    return list(roles) if set(due) & set(register.roles("foundation")) else due
 
 
 def summary(plans):
