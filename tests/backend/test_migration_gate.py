@@ -5,14 +5,16 @@ Programs of the role are taken from RELEASE_PROGRAMS when this file is not in it
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,7 +33,7 @@ SETTINGS = """
 print("settings are being read")
 SECRET_KEY = "x"
 USE_TZ = True
-INSTALLED_APPS = ["shop"]
+INSTALLED_APPS = {applications}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 DATABASES = {{"default": {database}}}
 """
@@ -71,12 +73,19 @@ class Migration(migrations.Migration):
 """
 
 
-@dataclass
+def renamed(text: str, application: str) -> str:
+    """What is written about the application shop, about another one."""
+    return re.sub(r"\bshop(?=[._\"'])", application, text)
+
+
+@dataclasses.dataclass
 class Project:
-    """A Django project with one application."""
+    """A Django project, of which one application changes."""
 
     folder: Path
     last: str = "0001_initial"
+    application: str = "shop"
+    database: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def run(self, *command: str, code: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
         known = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
@@ -94,8 +103,8 @@ class Project:
 
     def add(self, name: str, *operations: str, attributes: str = "") -> None:
         lines = "\n        ".join(f"{operation}," for operation in operations)
-        text = MIGRATION.format(before=self.last, operations=lines, attributes=attributes)
-        (self.folder / "shop" / "migrations" / f"{name}.py").write_text(text)
+        text = renamed(MIGRATION.format(before=self.last, operations=lines, attributes=attributes), self.application)
+        (self.folder / self.application / "migrations" / f"{name}.py").write_text(text)
         self.last = name
 
     def inspect(self, **options: str) -> dict:
@@ -126,12 +135,13 @@ def result(output: str) -> dict:
     return json.loads(last.removeprefix("RELEASE-RESULT "))
 
 
-def make(folder: Path, database: dict) -> Project:
-    (folder / "shop" / "migrations").mkdir(parents=True)
-    for name in ("shop", "shop/migrations"):
-        (folder / name / "__init__.py").touch()
-    (folder / "settings.py").write_text(SETTINGS.format(database=database))
-    (folder / "shop" / "migrations" / "0001_initial.py").write_text(INITIAL)
+def make(folder: Path, database: dict, applications: tuple[str, ...] = ("shop",)) -> Project:
+    for application in applications:
+        (folder / application / "migrations").mkdir(parents=True)
+        for name in (application, f"{application}/migrations"):
+            (folder / name / "__init__.py").touch()
+        (folder / application / "migrations" / "0001_initial.py").write_text(renamed(INITIAL, application))
+    (folder / "settings.py").write_text(SETTINGS.format(database=database, applications=list(applications)))
     return Project(folder)
 
 
@@ -164,68 +174,80 @@ ALTER = "migrations.AlterField('item', '%s', models.%s)"
 ADD = "migrations.AddField('item', 'new', models.%s)"
 
 
-@pytest.mark.parametrize(
-    ("operation", "reason"),
-    [
-        ("migrations.DeleteModel('Item')", "drops table shop_item"),
-        ("migrations.RemoveField('item', 'colour')", "drops column shop_item.colour"),
-        ("migrations.RemoveField('item', 'maker')", "drops column shop_item.maker_id"),
-        ("migrations.RemoveField('item', 'makers')", "drops the table of shop_item.makers"),
-        ("migrations.RenameModel('Item', 'Thing')", "renames table shop_item to shop_thing"),
-        ("migrations.RenameField('item', 'colour', 'tint')", "renames column shop_item.colour to tint"),
-        ("migrations.AlterModelTable('item', 'things')", "renames table shop_item to things"),
-        (ADD % "IntegerField(default=1)", "adds shop_item.new, NOT NULL without db_default"),
-        (ADD % "ForeignKey('shop.Maker', models.CASCADE, default=1)", "adds shop_item.new_id, NOT NULL"),
-        (ALTER % ("colour", "CharField(max_length=20, default='')"), "makes shop_item.colour NOT NULL"),
-        (ALTER % ("colour", "IntegerField(null=True)"), "changes the type of shop_item.colour from varchar(20)"),
-        (ALTER % ("colour", "CharField(max_length=10, null=True)"), "from varchar(20) to varchar(10)"),
-        (ALTER % ("colour", "CharField(max_length=20, null=True, unique=True)"), "makes shop_item.colour unique"),
-        (ALTER % ("colour", "CharField(max_length=20, null=True, db_column='c')"), "renames shop_item.c"),
-        (
-            "migrations.AddConstraint('item', models.UniqueConstraint(fields=['size'], name='one'))",
-            "adds constraint one to shop_item",
-        ),
-        ("migrations.AlterUniqueTogether('item', {('size', 'colour')})", "makes size, colour of shop_item unique"),
-        ("migrations.AlterOrderWithRespectTo('item', 'maker')", "adds column shop_item._order"),
-        (RUN_SQL % "ALTER TABLE shop_item DROP COLUMN colour", "runs SQL with DROP"),
-        (RUN_SQL % "alter table shop_item rename to x", "runs SQL with RENAME"),
-        (RUN_SQL % "ALTER TABLE shop_item ALTER COLUMN size SET DATA TYPE bigint", "runs SQL with ALTER ... TYPE"),
-        (RUN_SQL % [("ALTER TABLE x ALTER y SET NOT NULL", None)], "runs SQL with SET NOT NULL"),
-        (
-            "migrations.SeparateDatabaseAndState(database_operations=[migrations.RemoveField('item', 'colour')])",
-            "drops column shop_item.colour",
-        ),
-    ],
-)
-def test_what_the_running_release_would_not_survive(project: Project, operation: str, reason: str) -> None:
-    found = project.second(operation)
+FATAL = [
+    ("migrations.DeleteModel('Item')", "drops table shop_item"),
+    ("migrations.RemoveField('item', 'colour')", "drops column shop_item.colour"),
+    ("migrations.RemoveField('item', 'maker')", "drops column shop_item.maker_id"),
+    ("migrations.RemoveField('item', 'makers')", "drops the table of shop_item.makers"),
+    ("migrations.RenameModel('Item', 'Thing')", "renames table shop_item to shop_thing"),
+    ("migrations.RenameField('item', 'colour', 'tint')", "renames column shop_item.colour to tint"),
+    ("migrations.AlterModelTable('item', 'things')", "renames table shop_item to things"),
+    (ADD % "IntegerField(default=1)", "adds shop_item.new, NOT NULL without db_default"),
+    (ADD % "ForeignKey('shop.Maker', models.CASCADE, default=1)", "adds shop_item.new_id, NOT NULL"),
+    (ALTER % ("colour", "CharField(max_length=20, default='')"), "makes shop_item.colour NOT NULL"),
+    (ALTER % ("colour", "IntegerField(null=True)"), "changes the type of shop_item.colour from varchar(20)"),
+    (ALTER % ("colour", "CharField(max_length=10, null=True)"), "from varchar(20) to varchar(10)"),
+    (ALTER % ("colour", "CharField(max_length=20, null=True, unique=True)"), "makes shop_item.colour unique"),
+    (ALTER % ("colour", "CharField(max_length=20, null=True, db_column='c')"), "renames shop_item.c"),
+    (
+        "migrations.AddConstraint('item', models.UniqueConstraint(fields=['size'], name='one'))",
+        "adds constraint one to shop_item",
+    ),
+    ("migrations.AlterUniqueTogether('item', {('size', 'colour')})", "makes size, colour of shop_item unique"),
+    ("migrations.AlterOrderWithRespectTo('item', 'maker')", "adds column shop_item._order"),
+    (RUN_SQL % "ALTER TABLE shop_item DROP COLUMN colour", "runs SQL with DROP"),
+    (RUN_SQL % "alter table shop_item rename to x", "runs SQL with RENAME"),
+    (RUN_SQL % "ALTER TABLE shop_item ALTER COLUMN size SET DATA TYPE bigint", "runs SQL with ALTER ... TYPE"),
+    (RUN_SQL % [("ALTER TABLE x ALTER y SET NOT NULL", None)], "runs SQL with SET NOT NULL"),
+    (
+        "migrations.SeparateDatabaseAndState(database_operations=[migrations.RemoveField('item', 'colour')])",
+        "drops column shop_item.colour",
+    ),
+]
+HARMLESS = [
+    ADD % "IntegerField(null=True)",
+    ADD % "IntegerField(db_default=1)",
+    ADD % "ManyToManyField('shop.Maker')",
+    ALTER % ("colour", "CharField(max_length=40, null=True)"),
+    ALTER % ("colour", "CharField(max_length=20, null=True, help_text='new')"),
+    ALTER % ("price", "DecimalField(max_digits=10, decimal_places=2, default=0)"),
+    ALTER % ("size", "IntegerField(null=True)"),
+    "migrations.RenameField('item', 'fixed', 'other')",
+    "migrations.AddIndex('item', models.Index(fields=['size'], name='by_size'))",
+    "migrations.AlterModelOptions('item', {'verbose_name': 'x'})",
+    "migrations.CreateModel('Shelf', [('id', models.BigAutoField(primary_key=True))])",
+    "migrations.DeleteModel('Shadow')",
+    "migrations.SeparateDatabaseAndState(state_operations=[migrations.RemoveField('item', 'colour')])",
+    "migrations.RunPython(migrations.RunPython.noop)",
+    "migrations.RunSQL('-- DROP TABLE of a comment')",
+]
+APPLICATIONS = {operation: f"shop{number}" for number, operation in enumerate([*(one for one, _ in FATAL), *HARMLESS])}
+
+
+@pytest.fixture(scope="session")
+def looked_at(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """
+    Application -> what is said about its second migration, which is one of the operations above. They are looked at by
+    one process, since Django takes longer to start than for all of them.
+    """
+    project = make(tmp_path_factory.mktemp("looked-at"), SQLITE, tuple(APPLICATIONS.values()))
+    project.run(*MIGRATE)
+    for operation, application in APPLICATIONS.items():
+        Project(project.folder, application=application).add("0002_second", operation)
+    return {one["app"]: one for one in project.inspect()["pending"]}
+
+
+@pytest.mark.parametrize(("operation", "reason"), FATAL)
+def test_what_the_running_release_would_not_survive(looked_at: dict[str, dict], operation: str, reason: str) -> None:
+    found = looked_at[APPLICATIONS[operation]]
     assert len(found["breaking"]) == 1, found
-    assert reason in found["breaking"][0]
+    assert renamed(reason, APPLICATIONS[operation]) in found["breaking"][0]
     assert found["unknown"] == []
 
 
-@pytest.mark.parametrize(
-    "operation",
-    [
-        ADD % "IntegerField(null=True)",
-        ADD % "IntegerField(db_default=1)",
-        ADD % "ManyToManyField('shop.Maker')",
-        ALTER % ("colour", "CharField(max_length=40, null=True)"),
-        ALTER % ("colour", "CharField(max_length=20, null=True, help_text='new')"),
-        ALTER % ("price", "DecimalField(max_digits=10, decimal_places=2, default=0)"),
-        ALTER % ("size", "IntegerField(null=True)"),
-        "migrations.RenameField('item', 'fixed', 'other')",
-        "migrations.AddIndex('item', models.Index(fields=['size'], name='by_size'))",
-        "migrations.AlterModelOptions('item', {'verbose_name': 'x'})",
-        "migrations.CreateModel('Shelf', [('id', models.BigAutoField(primary_key=True))])",
-        "migrations.DeleteModel('Shadow')",
-        "migrations.SeparateDatabaseAndState(state_operations=[migrations.RemoveField('item', 'colour')])",
-        "migrations.RunPython(migrations.RunPython.noop)",
-        "migrations.RunSQL('-- DROP TABLE of a comment')",
-    ],
-)
-def test_what_it_does_survive(project: Project, operation: str) -> None:
-    found = project.second(operation)
+@pytest.mark.parametrize("operation", HARMLESS)
+def test_what_it_does_survive(looked_at: dict[str, dict], operation: str) -> None:
+    found = looked_at[APPLICATIONS[operation]]
     assert (found["breaking"], found["unknown"]) == ([], [])
 
 
@@ -297,28 +319,50 @@ def administration() -> str:
     return urlsplit(url)._replace(path="/postgres").geturl()
 
 
-@pytest.fixture
-def database() -> Iterator[dict[str, str]]:
+@contextlib.contextmanager
+def made(admin: psycopg.Connection, template: str, owner: str) -> Iterator[dict[str, str]]:
     """A database of its own on the PostgreSQL at hand, whose owner may do little else."""
-    url = administration()
     name = f"gate_{secrets.token_hex(4)}"
-    with psycopg.connect(url, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(name), sql.Literal(PASSWORD))
-        )
-        admin.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(name)))
-        parts = urlsplit(url)
-        yield {
-            "ENGINE": "django.db.backends.postgresql",
-            "HOST": parts.hostname or "",
-            "PORT": str(parts.port or 5432),
-            "NAME": name,
-            "USER": name,
-            "PASSWORD": PASSWORD,
-        }
-        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-        admin.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(name)))
-        admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+    create = "CREATE DATABASE {} OWNER {} TEMPLATE {}"
+    admin.execute(sql.SQL(create).format(*map(sql.Identifier, (name, owner, template))))
+    parts = urlsplit(administration())
+    yield {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or 5432),
+        "NAME": name,
+        "USER": owner,
+        "PASSWORD": PASSWORD,
+    }
+    admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def admin() -> Iterator[psycopg.Connection]:
+    with psycopg.connect(administration(), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory: pytest.TempPathFactory, admin: psycopg.Connection) -> Iterator[Project]:
+    """A project whose first release is in the database, of which tests have copies."""
+    owner = f"gate_{secrets.token_hex(4)}"
+    create = "CREATE ROLE {} LOGIN PASSWORD {}"
+    admin.execute(sql.SQL(create).format(sql.Identifier(owner), sql.Literal(PASSWORD)))
+    with made(admin, "template1", owner) as database:
+        project = make(tmp_path_factory.mktemp("first"), database)
+        output = project.release()
+        assert "migrations: 1 pending" in output
+        assert [one["name"] for one in result(output)["applied"]] == ["0001_initial"]
+        yield dataclasses.replace(project, database=database)
+    admin.execute(sql.SQL("DROP OWNED BY {}").format(sql.Identifier(owner)))
+    admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(owner)))
+
+
+@pytest.fixture
+def database(admin: psycopg.Connection, first: Project) -> Iterator[dict[str, str]]:
+    with made(admin, first.database["NAME"], first.database["USER"]) as database:
+        yield database
 
 
 @pytest.fixture
@@ -338,13 +382,11 @@ def connect(database: dict[str, str]) -> Callable[..., psycopg.Connection]:
 
 
 @pytest.fixture
-def served(tmp_path: Path, database: dict[str, str]) -> Project:
+def served(tmp_path: Path, first: Project, database: dict[str, str]) -> Project:
     """A project whose first release is in the database."""
-    project = make(tmp_path, database)
-    output = project.release()
-    assert "migrations: 1 pending" in output
-    assert [one["name"] for one in result(output)["applied"]] == ["0001_initial"]
-    return project
+    folder = shutil.copytree(first.folder, tmp_path, dirs_exist_ok=True)
+    (folder / "settings.py").write_text(SETTINGS.format(database=database, applications=["shop"]))
+    return Project(folder)
 
 
 def test_nothing_pending_runs_the_commands_as_ever(served: Project, connect: Callable) -> None:
