@@ -25,7 +25,7 @@ DOMAIN = "stack.test"
 # A release of five hosts takes minutes where all of them share two processors, so what is more than the least runs with
 # FLEET_FULL alone: in bench/fleet and in `make test-long`.
 FULL = bool(os.environ.get("FLEET_FULL"))
-RELEASES, TASKS, RATE = (5, 500, 120) if FULL else (1, 50, 30)
+RELEASES, TASKS, RATE = (5, 500, 120) if FULL else (1, 50, 15)
 needs_full = pytest.mark.skipif(not FULL, reason="only with FLEET_FULL, see above")
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from fleet import DOMAIN, FULL, STACK, needs_full, wait_until
+from fleet import DOMAIN, FULL, RATE, STACK, needs_full, wait_until
 
 # What the output says when the steps of docs/release.md begin.
 STEPS = {
@@ -116,7 +116,7 @@ def test_a_host_that_is_lost_is_told_as_it_is_and_holds_up_no_other(fleet, site,
     means, marker, group = LOSSES[loss]
     host, name = fleet.group(group)[-1], f"lost-{loss}-{int(time.time())}"
     fleet.write(name)
-    with loaded(30) as result:
+    with loaded(min(RATE, 30)) as result:
         with means(fleet, host) as lose:
             came, code, output = fleet.interrupted(marker, lambda run: lose())
             seen = serves_by_edge(fleet)
