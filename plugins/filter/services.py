@@ -8,6 +8,7 @@ import typing as t
 from ansible_collections.broadcast.stack.plugins.plugin_utils.evaluation import plain
 from ansible_collections.broadcast.stack.plugins.plugin_utils.services import register
 from ansible_collections.broadcast.stack.plugins.plugin_utils.services.celery_worker import CeleryWorker
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.django_web import DjangoWeb
 from ansible_collections.broadcast.stack.plugins.plugin_utils.services.redis import Redis
 
 
@@ -29,6 +30,32 @@ def redis_containers(
     return Redis.read(plain(said)).containers(plain(fixed), configuration)
 
 
+def django_web_settings(said: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return DjangoWeb.read(plain(said)).settings()
+
+
+def django_web_problems(said: t.Mapping[str, t.Any]) -> list[str]:
+    return DjangoWeb.read(plain(said)).problems()
+
+
+def django_web_containers(said: t.Mapping[str, t.Any], fixed: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    return DjangoWeb.read(plain(said)).containers(plain(fixed))
+
+
+def django_web_probe(said: t.Mapping[str, t.Any], fixed: t.Mapping[str, t.Any]) -> list[t.Any]:
+    return DjangoWeb.read(plain(said)).probe(plain(fixed))
+
+
+def django_web_release_container(
+    said: t.Mapping[str, t.Any], fixed: t.Mapping[str, t.Any], after: bool = False
+) -> dict[str, t.Any]:
+    return DjangoWeb.read(plain(said)).release_container(plain(fixed), after)
+
+
+def django_web_release_timeout(said: t.Mapping[str, t.Any], after: bool = False) -> int:
+    return DjangoWeb.read(plain(said)).release_timeout(after)
+
+
 class FilterModule:
     """The register of services, and the problems and containers of some."""
 
@@ -41,4 +68,10 @@ class FilterModule:
             "service_hosts": register.service_hosts,
             "stack_members": register.stack_members,
             "stack_pattern": register.stack_pattern,
+            "django_web_containers": django_web_containers,
+            "django_web_probe": django_web_probe,
+            "django_web_problems": django_web_problems,
+            "django_web_release_container": django_web_release_container,
+            "django_web_release_timeout": django_web_release_timeout,
+            "django_web_settings": django_web_settings,
         }

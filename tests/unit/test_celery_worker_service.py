@@ -12,16 +12,26 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.services.celery_wo
 
 ROLE = yaml.safe_load((Path(__file__).parents[2] / "roles/celery_worker/vars/main.yml").read_text())
 NOTED, ALIVE = {"test": ["CMD-SHELL", "the note is fresh"]}, {"test": ["CMD", "test", "-d", "/proc/1"]}
+ENV, FILES, VOLUMES = {"REGION": "north", "LEVEL": "1"}, {"/etc/shop.ini": "a"}, ["files:/srv/files"]
+DEFAULTS = {
+    "app": "shop",
+    "command": [],
+    "container_prefix": "shop",
+    "image": "shop/django:1",
+    "user": "1:1",
+    "working_dir": "/app",
+    "runtime": {"env": ENV, "files": FILES, "secrets": {"key": "k"}, "secret_files": {"/etc/key": "k"}},
+    "storage": {"volumes": VOLUMES, "volume_access": {"files": {"owner": "1:1"}}},
+    "networks": [{"name": "data"}],
+    "pools": {},
+    "beat": {},
+    "timers": {},
+    "needs": [],
+    "log_level": "INFO",
+    "reload": False,
+    "renamed": {},
+}
 FIXED = {
-    "all": {
-        "image": "shop/django:1",
-        "env": {"REGION": "north", "LEVEL": "1"},
-        "files": {"/etc/shop.ini": "a"},
-        "volumes": ["files:/srv/files"],
-        "volume_access": {"files": {"owner": "1:1"}},
-        "networks": [{"name": "data"}],
-    },
-    "beat": {"exclusive": True, "networks": [{"name": "inward"}], "cpus": 1, "stop_timeout": 30},
     "timer": {"exclusive": True, "command": ["python", "periodic.py"], "healthcheck": NOTED},
     "timer_files": {"periodic.py": "program"},
     "launcher_files": {"celery_health.py": "launcher"},
@@ -33,20 +43,7 @@ LAUNCHER = ["python", "/run/config/celery_health.py"]
 
 
 def service(**said: object) -> CeleryWorker:
-    defaults = {
-        "app": "shop",
-        "command": [],
-        "container_prefix": "shop",
-        "working_dir": "/app",
-        "pools": {},
-        "beat": {},
-        "timers": {},
-        "needs": [],
-        "tmpfs": [],
-        "log_level": "INFO",
-        "reload": False,
-    }
-    return CeleryWorker.read({**defaults, **said})
+    return CeleryWorker.read({**DEFAULTS, **said})
 
 
 def container(**said: object) -> dict:
@@ -75,13 +72,25 @@ def test_what_an_entry_may_say_is_what_it_has():
 def test_the_role_tells_all_that_is_read():
     assert service().containers(FIXED) == []
     told = set(ROLE["__celery_worker_service"])
-    assert told == {field.name for field in dataclasses.fields(CeleryWorker)} | {"working_dir"}
+    assert told == {field.name for field in dataclasses.fields(CeleryWorker)} | {"renamed"} == set(DEFAULTS)
     assert set(ROLE["__celery_worker_fixed"]) == set(FIXED)
 
 
 def test_a_pool_that_says_nothing_has_the_defaults():
     assert pool() == {
-        **FIXED["all"],
+        "image": "shop/django:1",
+        "user": "1:1",
+        "working_dir": "/app",
+        "env": ENV,
+        "secrets": {"key": "k", "/etc/key": "k"},
+        "env_secrets": {},
+        "networks": [{"name": "data"}],
+        "volumes": VOLUMES,
+        "volume_access": {"files": {"owner": "1:1"}},
+        "tmpfs": ["/tmp"],
+        "read_only": True,
+        "exceptions": {},
+        "cpu_shares": 512,
         "name": "shop-worker-mail",
         "command": [
             *LAUNCHER,
@@ -152,7 +161,7 @@ def test_threads_count_as_processes():
 def test_a_command_of_its_own_is_run_as_it_is_and_healthy_while_it_lives():
     found = pool({"command": ["acme", "work"], "env": {"LEVEL": "2"}}, command=["other"])
     assert (found["command"], found["healthcheck"]) == (["acme", "work"], ALIVE)
-    assert (found["env"], found["files"]) == ({"REGION": "north", "LEVEL": "2"}, FIXED["all"]["files"])
+    assert (found["env"], found["files"]) == ({"REGION": "north", "LEVEL": "2"}, FILES)
     check = {"test": ["CMD", "acme", "alive"]}
     assert pool({"command": ["acme"], "healthcheck": check})["healthcheck"] == check
 
@@ -178,14 +187,15 @@ def test_beat_remembers_in_its_volume():
     assert found["volumes"] == ["files:/srv/files", "beat:/srv/beat"]
     assert found["volume_access"] == {"files": {"owner": "1:1"}, "beat": {}}
     assert (found["name"], found["memory"], found["healthcheck"]) == ("shop-beat", "300m", NOTED)
-    assert FIXED["beat"].items() <= found.items()
+    assert (found["exclusive"], found["stop_timeout"], found["networks"]) == (True, 30, [{"name": "data"}])
+    assert beat({"networks": [{"name": "inward"}]})["networks"] == [{"name": "inward"}]
 
 
 def test_beat_without_a_volume_or_with_a_command_of_its_own():
     found = beat({"command": ["acme", "beat"], "scheduler": "a.b:C"})
     options = ["--loglevel=INFO", "--schedule=/tmp/celerybeat-schedule", "--scheduler=a.b:C"]
     assert found["command"] == ["acme", "beat", *options]
-    assert (found["volumes"], found["healthcheck"]) == (FIXED["all"]["volumes"], ALIVE)
+    assert (found["volumes"], found["healthcheck"]) == (VOLUMES, ALIVE)
 
 
 def test_a_timer_is_told_to_the_program_in_full():
@@ -215,7 +225,7 @@ RIGHT = [
     {"pools": {"a": {"command": ["x"], "concurrency": 9, "env": {"A": "1"}}}, "app": ""},
     {"pools": {"a": {}}, "app": "", "command": ["acme", "worker"]},
     {"beat": {"enabled": True, "command": ["acme"]}, "app": ""},
-    {"beat": {"enabled": False, "memory": "8m"}, "app": "", "tmpfs": ["/x:size=64m"]},
+    {"beat": {"enabled": False, "memory": "8m"}, "app": "", "storage": {"tmpfs": ["/x:size=64m"]}},
     {"timers": {"a": {"command": ["x"], "every": "60"}, "b": {"command": ["x"], "schedule": "*/5 1-3 * * 0"}}},
 ]
 
@@ -242,8 +252,8 @@ WRONG = [
     ),
     ({"pools": {"a": {"max_memory_per_child": "lots"}}}, "celery_worker_pools.a: max_memory_per_child lots is not a"),
     ({"pools": {"a": {}}, "app": ""}, "celery_worker_app: empty, but the pool a needs it, a command of its own or"),
-    ({"beat": {"enabled": True}, "app": ""}, "celery_worker_app: empty, but beat needs it, or celery_worker_beat_com"),
-    ({"beat": {"healthcheck": {"retries": 3}}}, "celery_worker_beat_healthcheck: test is missing; write for example"),
+    ({"beat": {"enabled": True}, "app": ""}, "celery_worker_app: empty, but beat needs it, or celery_worker_beat.com"),
+    ({"beat": {"healthcheck": {"retries": 3}}}, "celery_worker_beat.healthcheck: test is missing; write for example"),
     ({"timers": {"Tidy": {"every": 5}}}, "celery_worker_periodic_commands.Tidy: the name may hold lower-case letters"),
     ({"timers": {"a": {}}}, "celery_worker_periodic_commands.a: give either schedule or every"),
     (
@@ -254,16 +264,16 @@ WRONG = [
     ({"timers": {"a": {"schedule": "99 * * * *"}}}, "celery_worker_periodic_commands.a: schedule 99 * * * * is no"),
     ({"timers": {"a": {"every": 5, "timeout": 0}}}, "celery_worker_periodic_commands.a: timeout must be at least 1 s"),
     (
-        {"pools": {"a": {"memory": "256m"}}, "tmpfs": ["/x:size=300m"]},
-        "celery_worker_tmpfs: may hold 300 MiB, which is all of celery_worker_pools.a.memory (256m) or more",
+        {"pools": {"a": {"memory": "256m"}}, "storage": {"tmpfs": ["/x:size=300m"]}},
+        "celery_worker_storage.tmpfs: may hold 300 MiB, which is all of celery_worker_pools.a.memory (256m) or more",
     ),
     (
-        {"beat": {"enabled": True}, "tmpfs": ["/x:size=300m"]},
-        "celery_worker_tmpfs: may hold 300 MiB, which is all of celery_worker_beat_memory (256m) or more",
+        {"beat": {"enabled": True}, "storage": {"tmpfs": ["/x:size=300m"]}},
+        "celery_worker_storage.tmpfs: may hold 300 MiB, which is all of celery_worker_beat.memory (256m) or more",
     ),
     (
-        {"timers": {"a": {"every": 5, "memory": "64m"}}, "tmpfs": ["/x:size=64m"]},
-        "celery_worker_tmpfs: may hold 64 MiB, which is all of celery_worker_periodic_commands.a.memory (64m) or more",
+        {"timers": {"a": {"every": 5, "memory": "64m"}}, "storage": {"tmpfs": ["/x:size=64m"]}},
+        "celery_worker_storage.tmpfs: may hold 64 MiB, which is all of celery_worker_periodic_commands.a.memory (64m)",
     ),
 ]
 
@@ -277,3 +287,15 @@ def test_a_problem_is_one_sentence_that_begins_with_the_variable(said, sentence)
 def test_every_pool_tells_all_that_is_wrong():
     found = service(pools={"a": {"concurrency": 0, "memory": "x"}, "B": {"grace": -1}}).problems()
     assert [problem.partition(": ")[0] for problem in found] == ["celery_worker_pools.%s" % name for name in "aaBB"]
+
+
+def test_what_is_still_said_under_an_old_name_wins():
+    old = {"beat": {"memory": "300m", "volume": None}, "storage": {"volumes": ["x:/y"]}, "runtime": {"env": None}}
+    found = beat({"memory": "200m", "volume": "beat"}, renamed=old)
+    assert (found["memory"], found["volumes"]) == ("300m", ["x:/y", "beat:/srv/beat"])
+    assert found["env"] == ENV
+
+
+def test_a_root_that_has_to_be_writable_says_why():
+    found = pool(storage={"writable_root_reason": "it compiles templates"})
+    assert (found["read_only"], found["exceptions"]) == (False, {"read_only": "it compiles templates"})

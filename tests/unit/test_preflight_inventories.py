@@ -545,7 +545,7 @@ MISTAKES = [
     ("instances", r"postgres_settings.fsync = off .*: loses the database at a crash; take it out, or give the reason"),
     (
         "instances",
-        r"backend_tmpfs .*: may hold 300 MiB, which is all of celery_worker_beat_memory \(256m\) or more, so",
+        r"backend_tmpfs .*: may hold 300 MiB, which is all of backend_beat_memory \(256m\) or more, so",
     ),
     ("instances", r"backend_tmpfs .*: may hold 300 MiB, which is all of backend_worker_pools.mail.memory \(256m\) or"),
     ("entries", r"backend_env.HOST \(.*\): refers to stack_database.hots, but there is none; did you mean host\?"),

@@ -15,6 +15,8 @@ INTERNAL = ("container", "certificates")
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 # Rooms whose variables only inventories and the wiring file may name.
 SHARED_PREFIXES = ("backend_", "stack_", "secret_")
+# Keys of the dictionaries <role>_runtime, and no variables.
+RUNTIME_KEYS = ("secret_env", "secret_files")
 
 
 def load(path: Path):
@@ -85,6 +87,7 @@ def test_a_role_names_no_variable_of_another_room(role):
         for line in path.read_text().splitlines()
         if not line.lstrip().startswith("#")
         for match in pattern.finditer(line)
+        if match.group(0) not in RUNTIME_KEYS
     ]
     assert found == []
 

@@ -116,7 +116,7 @@ def test_beat_remembers_when_it_sent_what_however_it_ends(host, orders: Orders, 
         time.sleep(8)
         host.check_output(end, *[BEAT] * end.count("%s"))
     identity = inspect(host, BEAT, ".Id")
-    assert converge(celery_worker_beat_memory="250m").returncode == 0
+    assert converge(backend_beat_memory="250m").returncode == 0
     assert inspect(host, BEAT, ".Id") != identity
     ended = time.monotonic()
     orders.wait_for("confirmed", ROUND, seconds=INTERVAL)
@@ -324,7 +324,7 @@ def test_pool_that_is_no_longer_named_is_removed_after_its_tasks(host, orders: O
     orders.send("export", "p-1", 8)
     orders.wait_for("exports", "p-1 started by exports")
     fewer = {name: pool for name, pool in pools.items() if name != "exports"}
-    result = converge(celery_worker_pools=fewer, celery_worker_beat_enabled=False)
+    result = converge(celery_worker_pools=fewer, backend_beat_enabled=False)
     assert result.returncode == 0, result.stdout
     assert orders.trace("exports") == ["p-1 started by exports", "p-1 finished"]
     remaining = host.check_output("docker ps -a --format '{{.Names}}' --filter name=shop-").split()

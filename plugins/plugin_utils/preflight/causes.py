@@ -24,12 +24,20 @@ def passed_on(subject: str, raw: t.Mapping[str, t.Any], faulty: t.Collection[str
 
 
 def written_as(subject: str, raw: t.Mapping[str, t.Any]) -> str:
-    """A subject by the variable that a user writes, when the one that it begins with only passes that one on."""
+    """
+    A subject, such as django_web_limits.memory, by the variable that a user writes, when the one that it begins with,
+    or the entry of a dictionary, only passes that one on.
+    """
     name = variable_of(subject)
     rest, seen = subject[len(name) :], set()
-    while name not in seen and isinstance(raw.get(name), str) and (match := NAME_ALONE.fullmatch(raw[name])):
+    while name not in seen:
         seen.add(name)
-        name = match[1]
+        value, left = raw.get(name), rest
+        if isinstance(value, dict):
+            key, _dot, left = rest.removeprefix(".").partition(".")
+            value, left = value.get(key), left and "." + left
+        if isinstance(value, str) and (match := NAME_ALONE.fullmatch(value)):
+            name, rest = match[1], left
     return name + rest
 
 

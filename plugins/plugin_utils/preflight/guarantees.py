@@ -28,6 +28,8 @@ SSH = (
 )
 # Containers without a way out, unless stack_ways_out has the reason.
 WAYS_OUT = ("nginx", "beat")
+# Dictionaries of roles that name volumes and mounts.
+STORAGES = ("django_web_storage", "celery_worker_storage")
 BODY_SIZES = ("backend_upload_max_size", "nginx_tls_client_max_body_size")
 # Options of an Engine's daemon.json, and what is lost by which values.
 DAEMON_OPTIONS: dict[str, tuple[t.Callable[[t.Any], bool], str]] = {
@@ -232,6 +234,8 @@ def judge_of(name: str) -> t.Callable[[str, t.Any], t.Iterator[Relaxed]] | None:
         return user_relaxed
     if name.endswith("_published_ports"):
         return published_relaxed
+    if name == "backend_mounts":
+        return mount_relaxed
     if name.endswith("_volumes") and name not in ("backend_volumes", "backend_backup_volumes", "backups_volumes"):
         return mount_relaxed
     return {
@@ -263,6 +267,12 @@ def all_relaxed(values: t.Mapping[str, t.Any], environment: str) -> t.Iterator[R
             for instance, entry in mapped(value).items():
                 place = "%s.%s.published_ports" % (name, instance)
                 yield from published_relaxed(place, mapped(entry).get("published_ports"))
+        if name in STORAGES:
+            judged = listed(values.get("backend_mounts"))
+            volumes = [one for one in listed(mapped(value).get("volumes")) if one not in judged]
+            yield from mount_relaxed("%s.volumes" % name, volumes, development)
+        if name == "django_web_server":
+            yield from proxies_relaxed("%s.trusted_proxies" % name, mapped(value).get("trusted_proxies"))
         if name == "backend_processes":
             for process, entry in mapped(value).items():
                 place = "%s.%s.volumes" % (name, process)

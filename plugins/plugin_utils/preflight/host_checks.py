@@ -16,6 +16,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.causes i
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.failed_templates import template_problem
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.hosts import HostValues, Inventory
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.names import (
+    deprecated_variables,
     renamed_variables,
     unknown_variables,
 )
@@ -92,8 +93,9 @@ class HostChecks:
     def name_problems(self, host: HostValues) -> list[Problem]:
         accepted = self.inventory.listed(host, "stack_extra_variables")
         renamed = renamed_variables(host.raw, self.specs.renamed)
-        known = frozenset(self.specs.known | set(self.specs.renamed))
-        return renamed + unknown_variables(host.raw, known, self.specs.prefixes, accepted)
+        deprecated = deprecated_variables(host.raw, self.specs.deprecated)
+        known = frozenset(self.specs.known | set(self.specs.renamed) | set(self.specs.deprecated))
+        return renamed + deprecated + unknown_variables(host.raw, known, self.specs.prefixes, accepted)
 
     def value_problems(
         self, host: HostValues, options: dict[str, dict], environment: str
@@ -214,7 +216,8 @@ class HostChecks:
         self, host: HostValues, options: dict[str, dict], environment: str, broken: set[str], faulty: set[str]
     ) -> list[Problem]:
         """Paths and names that are written or deleted by, and guarantees that the inventory gives up."""
-        names = dict.fromkeys((*options, *guarantees.SSH, *filter(paths.judged, host.raw)))
+        old = [name for name in self.specs.deprecated if name in host.raw]
+        names = dict.fromkeys((*options, *old, *guarantees.SSH, *filter(paths.judged, host.raw)))
         values = {name: host.get(name, options) for name in names if name not in broken}
         problems = paths.path_problems({name: value for name, value in values.items() if paths.judged(name)})
         problems += guarantees.guarantee_problems(values, environment)
@@ -236,7 +239,7 @@ class HostChecks:
                 subjects = [written_as(subject, host.raw) for subject in subjects.split(", ")]
                 if not any(closure(variable_of(subject), host.raw) & reported for subject in subjects):
                     # Other variables that it names as well by what a user writes.
-                    text = re.sub(r"\b[a-z]\w+", lambda name: written_as(name[0], host.raw), text)
+                    text = re.sub(r"\b[a-z]\w+(\.\w+)*", lambda name: written_as(name[0], host.raw), text)
                     problems.append(Problem(", ".join(subjects), text.rstrip(".")))
         return problems
 

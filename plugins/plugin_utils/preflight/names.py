@@ -71,3 +71,13 @@ def renamed_variables(defined: t.Collection[str], renamed: t.Mapping[str, str]) 
     return [
         Problem(old, "was renamed", "set %s instead" % new) for old, new in sorted(renamed.items()) if old in defined
     ]
+
+
+def deprecated_variables(defined: t.Collection[str], deprecated: t.Mapping[str, str]) -> list[Problem]:
+    """Names of the version before, that work until the next one."""
+    text = "has another name now; this one works until the next version"
+    return [
+        Problem(old, text, "set %s instead" % new, warning=True)
+        for old, new in sorted(deprecated.items())
+        if old in defined
+    ]

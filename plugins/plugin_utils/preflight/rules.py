@@ -299,16 +299,16 @@ RULES = (
         ("backend_locations.*",),
     ),
     # 13. Limits
-    Rule(bool, "empty; write it as 512m", ("backend_web_memory",)),
+    Rule(bool, "empty; write it as 512m", ("backend_web_memory", "backend_beat_memory")),
     Rule(
         lambda value: not value or is_container_memory(value),
         "not a size, or too small to start in; write it as 512m, %dm or more" % LEAST_MEMORY_MB,
-        ("backend_web_memory", *each(CONTAINERS, "*", "memory")),
+        ("backend_web_memory", "backend_beat_memory", *each(CONTAINERS, "*", "memory")),
     ),
     Rule(
         between(0),
         "is negative; give a number of processors such as 1.5, 0 for all",
-        ("backend_web_cpus", *each(CONTAINERS, "*", "cpus")),
+        ("backend_web_cpus", "backend_beat_cpus", *each(CONTAINERS, "*", "cpus")),
     ),
 )
 PLACES = tuple((tuple(place.split(".")), rule) for rule in RULES for place in rule.places)

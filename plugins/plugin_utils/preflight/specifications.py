@@ -24,6 +24,7 @@ class Specifications:
         shared = load_yaml(root / "meta" / "stack_variables.yml")
         self.stack: dict[str, dict] = shared["argument_specs"]["main"]["options"]
         self.renamed: dict[str, str] = shared.get("renamed_variables") or {}
+        self.deprecated: dict[str, str] = shared.get("deprecated_variables") or {}
         self.roles: dict[str, dict[str, dict]] = {}
         self.known: set[str] = set(self.stack)
         for path in sorted(root.glob("roles/*/meta/argument_specs.yml")):

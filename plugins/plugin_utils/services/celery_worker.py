@@ -14,6 +14,13 @@ import typing as t
 
 from ansible.plugins.filter.core import to_nice_json
 from ansible_collections.broadcast.stack.plugins.filter.size import size_bytes, tmpfs_problems
+from ansible_collections.broadcast.stack.plugins.plugin_utils.services.application import (
+    Runtime,
+    Settings,
+    Storage,
+    entry,
+    part,
+)
 from ansible_collections.broadcast.stack.plugins.plugin_utils.services.values import (
     is_container_memory,
     is_container_name,
@@ -22,7 +29,6 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.services.values im
     is_size,
 )
 
-Settings = t.Mapping[str, t.Any]
 NAME_FAULT = "the name may hold lower-case letters, digits and dashes, begins with a letter and ends in no dash"
 MEMORY_FAULT = "memory %s is not a size, or too small to start in; write for example %s"
 # A launcher starts Celery's own command line and notes its work for the health check.
@@ -34,6 +40,9 @@ QUIET = ("--without-gossip", "--without-mingle")
 # Memory of the application itself, and of each process that runs tasks, in MiB.
 APPLICATION_MB = 256
 PROCESS_MB = 128
+# Half of what web has where both want all processors.
+CPU_SHARES = 512
+BEAT_GRACE_SECONDS = 30
 # What a pool with a command of its own does nothing with.
 CELERY_OPTIONS = ("queues", "pool", "time_limit", "soft_time_limit", "max_tasks_per_child", "prefetch_multiplier")
 
@@ -130,8 +139,11 @@ class Beat:
     command: t.Sequence[str] = ()
     healthcheck: Settings = dataclasses.field(default_factory=dict)
     memory: str = "256m"
+    cpus: float = 0
     scheduler: str = ""
     volume: str = ""
+    # Empty: those of all.
+    networks: t.Sequence[Settings] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -169,27 +181,29 @@ class CeleryWorker:
     # Of the workers, without the options of a pool.
     command: t.Sequence[str] = ()
     container_prefix: str
+    image: str
+    user: str
+    working_dir: str
+    runtime: Runtime
+    storage: Storage
+    networks: t.Sequence[Settings] = ()
     pools: tuple[Pool, ...] = ()
     beat: Beat = Beat()
     timers: tuple[Timer, ...] = ()
     # Addresses without which no command on a timer starts.
     needs: t.Sequence[str] = ()
-    tmpfs: t.Sequence[str] = ()
     log_level: str = "INFO"
     reload: bool = False
 
     @classmethod
     def read(cls, said: Settings) -> CeleryWorker:
         """From what an inventory says. Keys without a meaning are refused by the role's first task."""
-        pools, beat, timers = (said.get(key) or {} for key in ("pools", "beat", "timers"))
-        plain = ("app", "command", "container_prefix", "needs", "tmpfs", "log_level", "reload")
         folder = {"working_dir": said["working_dir"]}
-        return cls(
-            **{key: said[key] for key in plain},
-            pools=tuple(entry(Pool, name, one, said=frozenset(one or {})) for name, one in pools.items()),
-            beat=Beat(**beat),
-            timers=tuple(entry(Timer, name, {**folder, **(one or {})}) for name, one in timers.items()),
-        )
+        pools = [entry(Pool, one, name=name, said=frozenset(one or {})) for name, one in said["pools"].items()]
+        timers = [entry(Timer, {**folder, **(one or {})}, name=name) for name, one in said["timers"].items()]
+        parts = {"runtime": Runtime, "storage": Storage, "beat": Beat}
+        read = {key: entry(kind, part(said, key)) for key, kind in parts.items()}
+        return entry(cls, said, **read, pools=tuple(pools), timers=tuple(timers))
 
     def problems(self) -> list[str]:
         """What is wrong, in sentences that begin with the variable."""
@@ -205,28 +219,28 @@ class CeleryWorker:
         if not (pool.command or self.command or self.app):
             needed = "a command of its own or celery_worker_command"
             problems.append(f"celery_worker_app: empty, but the pool {pool.name} needs it, {needed}")
-        return problems + ([] if faults else self.tmpfs_problems(f"{subject}.memory", pool.memory_limit))
+        return problems + ([] if faults else self.tmpfs_problems({f"{subject}.memory": pool.memory_limit}))
 
     def timer_problems(self, timer: Timer) -> list[str]:
         subject = f"celery_worker_periodic_commands.{timer.name}"
         faults = [f"{subject}: {fault}" for fault in timer.faults()]
-        return faults + self.tmpfs_problems(f"{subject}.memory", timer.memory)
+        return faults + self.tmpfs_problems({f"{subject}.memory": timer.memory})
 
     def beat_problems(self) -> list[str]:
         beat, problems = self.beat, []
         if beat.enabled and not (self.app or beat.command):
-            problems.append("celery_worker_app: empty, but beat needs it, or celery_worker_beat_command")
+            problems.append("celery_worker_app: empty, but beat needs it, or celery_worker_beat.command")
         if beat.healthcheck and not beat.healthcheck.get("test"):
             remedy = "write for example {test: [CMD, acme, beat-alive]}"
-            problems.append(f"celery_worker_beat_healthcheck: test is missing; {remedy}")
-        memories = {"celery_worker_beat_memory": beat.memory} if beat.enabled else {}
+            problems.append(f"celery_worker_beat.healthcheck: test is missing; {remedy}")
+        memories = {"celery_worker_beat.memory": beat.memory} if beat.enabled else {}
         for variable, memory in memories.items():
             if not is_size(memory):
                 problems.append(f"{variable}: {memory} is not a size; write for example 256m")
-        return problems + tmpfs_problems(self.tmpfs, "celery_worker_tmpfs", memories)
+        return problems + self.tmpfs_problems(memories)
 
-    def tmpfs_problems(self, variable: str, memory: str) -> list[str]:
-        return tmpfs_problems(self.tmpfs, "celery_worker_tmpfs", {variable: memory})
+    def tmpfs_problems(self, memories: dict[str, str]) -> list[str]:
+        return tmpfs_problems(self.storage.tmpfs, "celery_worker_storage.tmpfs", memories)
 
     def containers(self, fixed: Settings) -> list[dict[str, t.Any]]:
         """Specifications. fixed: their parts without cases, see __celery_worker_fixed of the role."""
@@ -236,8 +250,20 @@ class CeleryWorker:
             *(self.timer_container(timer, fixed) for timer in self.timers),
         ]
 
+    def base(self) -> dict[str, t.Any]:
+        """What all of them share."""
+        return {
+            "image": self.image,
+            "user": self.user,
+            "working_dir": self.working_dir,
+            **self.runtime.options(),
+            "networks": self.networks,
+            **self.storage.options("/tmp"),
+            "cpu_shares": CPU_SHARES,
+        }
+
     def pool_container(self, pool: Pool, fixed: Settings) -> dict[str, t.Any]:
-        base = fixed["all"]
+        base = self.base()
         options = {
             "hostname": f"{pool.name}@%h",
             "loglevel": self.log_level,
@@ -262,7 +288,7 @@ class CeleryWorker:
         }
 
     def beat_container(self, fixed: Settings) -> dict[str, t.Any]:
-        base, beat = fixed["all"], self.beat
+        base, beat = self.base(), self.beat
         options = {
             "loglevel": self.log_level,
             "schedule": f"{'/srv/beat' if beat.volume else '/tmp'}/celerybeat-schedule",
@@ -275,12 +301,16 @@ class CeleryWorker:
             **self.program(command, beat.healthcheck, fixed),
             "volumes": [*base["volumes"], *([f"{beat.volume}:/srv/beat"] if beat.volume else [])],
             "volume_access": {**base["volume_access"], beat.volume: {}},
+            "networks": beat.networks or self.networks,
             "memory": beat.memory,
-            **fixed["beat"],
+            "cpus": beat.cpus,
+            # Two schedulers would send everything twice.
+            "exclusive": True,
+            "stop_timeout": BEAT_GRACE_SECONDS,
         }
 
     def timer_container(self, timer: Timer, fixed: Settings) -> dict[str, t.Any]:
-        base = fixed["all"]
+        base = self.base()
         settings = {**vars(timer), **({"needs": self.needs} if self.needs else {})}
         return {
             **base,
@@ -296,16 +326,10 @@ class CeleryWorker:
 
     def program(self, command: t.Sequence[str], healthcheck: Settings | None, fixed: Settings) -> dict[str, t.Any]:
         """How a command of workers or beat is started, and watched unless it has a check of its own."""
-        files, watched = fixed["all"]["files"], fixed["other_healthcheck"]
+        files, watched = self.runtime.files, fixed["other_healthcheck"]
         if command[0] == "celery":
             command = [*LAUNCHER, *command[1:]]
             files, watched = {**files, **fixed["launcher_files"]}, fixed["celery_healthcheck"]
         if self.reload:
             command = [*RELOADER, shlex.join(map(str, command)), "."]
         return {"command": command, "files": files, "healthcheck": healthcheck or watched}
-
-
-def entry(kind: type[t.Any], name: str, settings: Settings | None, **more: t.Any) -> t.Any:
-    """One of the entries that have names of the user's own."""
-    known = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{**{key: value for key, value in (settings or {}).items() if key in known}, "name": name, **more})
