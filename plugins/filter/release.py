@@ -37,6 +37,7 @@ class FilterModule:
             "fleet_upstreams": upstreams.fleet_upstreams,
             "release_astray": astray,
             "release_discarded": leftovers.discarded,
+            "release_draining": leftovers.draining,
             "release_failures": failures,
             "release_kept": leftovers.kept_containers,
             "release_outdated": leftovers.outdated,

@@ -8,6 +8,7 @@ import os
 import re
 import time
 
+from ansible_collections.broadcast.stack.plugins.module_utils import draining
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import EngineError, joined
 
 LABEL_PREFIX = "broadcast.stack."
@@ -26,7 +27,7 @@ def answers(engine, ask, containers):
     return found
 
 
-def container_state(entry, detail):
+def container_state(entry, detail, root=None):
     labels = entry.get("Labels") or {}
     host = detail.get("HostConfig", {})
     state = detail.get("State", {})
@@ -50,6 +51,7 @@ def container_state(entry, detail):
         "stand_in": labels.get(LABEL_PREFIX + "stand_in", ""),
         "status": entry["State"],
         "health": (state.get("Health") or {}).get("Status", ""),
+        "draining": draining.told(draining.read(root, detail)),
         "networks": {name: value.get("IPAddress", "") for name, value in networks.items()},
         "published": sorted(published),
         "memory": host.get("Memory", 0),

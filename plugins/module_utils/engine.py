@@ -98,6 +98,12 @@ class Engine:
         return self.get(path + "/json")["ExitCode"], joined(stream, [1]), joined(stream, [2])
 
 
+def health_command(detail):
+    """Command of a container's health check; empty without one."""
+    kind, *words = (detail["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]
+    return {"CMD": words, "CMD-SHELL": ["/bin/sh", "-c", *words]}.get(kind, [])
+
+
 def grace_of(detail, extra=0):
     """Seconds from the stop signal to the kill; negative for a container that is never to be killed."""
     own = detail["Config"].get("StopTimeout")

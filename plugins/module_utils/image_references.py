@@ -21,6 +21,18 @@ def repository(reference):
     return name if at else name.rpartition(":")[0]
 
 
+def images_of(engine, layers=False):
+    """Reference to id and size of an Engine's images, and to the diff ids of their layers."""
+    found = {}
+    for entry in engine.get("/images/json"):
+        image = {"id": entry["Id"], "size": entry["Size"]}
+        references = listed(entry)
+        if layers and references:
+            image["layers"] = engine.get("/images/%s/json" % entry["Id"])["RootFS"].get("Layers") or []
+        found.update(dict.fromkeys(references, image))
+    return found
+
+
 def listed(image):
     """References of one of the Engine's images; one without a name has none."""
     found = [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]

@@ -80,6 +80,7 @@ from ansible_collections.broadcast.stack.plugins.module_utils.engine import (
     Engine,
     EngineError,
     grace_of,
+    health_command,
     joined,
     patience,
 )
@@ -160,12 +161,6 @@ def end(docker_host, name, command):
         engine.request("DELETE", "/containers/%s" % copy["Id"], force=1)
     forgotten = stand_in.forget_answers(name) if root else False
     return copy is not None or led or forgotten
-
-
-def health_command(detail):
-    """Command of a container's health check; empty without one."""
-    kind, *words = (detail["Config"].get("Healthcheck") or {}).get("Test") or ["NONE"]
-    return {"CMD": words, "CMD-SHELL": ["/bin/sh", "-c", *words]}.get(kind, [])
 
 
 def wait_healthy(engine, identity, timeout, pause=0.3):

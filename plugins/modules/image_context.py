@@ -14,11 +14,23 @@ options:
   context:
     description: Folder to copy; its C(.dockerignore) is honoured, version control and bytecode are left out.
     type: path
-    required: true
   programs:
     description: Relative paths of the files that are programs. Without it those that their owner may execute.
     type: list
     elements: str
+  settings:
+    description:
+      - Files for the folder C(settings) of the copy, name to path on the controller; only their owner may read them.
+      - When it is given, also empty, the folder is there and holds nothing but these.
+    type: dict
+  copy:
+    description: The folder to remove, as this module returned it; for O(state=absent).
+    type: path
+  state:
+    description: Whether a copy is made of O(context), or O(copy) is removed.
+    type: str
+    choices: [present, absent]
+    default: present
 attributes:
   check_mode:
     description: Makes the copy.
@@ -31,11 +43,16 @@ EXAMPLES = r"""
   broadcast.stack.image_context:
     context: /home/me/shop
   register: copied_context
+
+- name: Remove the copy
+  broadcast.stack.image_context:
+    copy: "{{ copied_context.path }}"
+    state: absent
 """
 
 RETURN = r"""
 path:
   description: Folder of the copy.
-  returned: always
+  returned: state is present
   type: str
 """

@@ -67,11 +67,19 @@ options:
   healthy:
     description:
       - Containers to wait for before observing, each with the seconds after which waiting for it is given up. All
-        timeouts run from the start of the module. It is also given up when a container is unhealthy, has ended for
-        good, or ended and was restarted O(restarts) times meanwhile.
+        timeouts run from the start of the module. A container that the Engine calls starting is asked by its own health
+        check, several times a second, since the Engine may look only after ten. It is also given up when a container is
+        unhealthy, has ended for good, or ended and was restarted O(restarts) times meanwhile.
       - Logs of those that did not become healthy are returned as if named in O(logs).
     type: dict
     default: {}
+  healthy_slot:
+    description:
+      - Release slot whose containers of the stack are waited for as if named in O(healthy), but for those that never
+        run beside their like. Each gets two minutes, or one more than its health check calls it starting. Empty for
+        none.
+    type: str
+    default: ""
   restarts:
     description: Number of restarts during the wait that are put up with.
     type: int
@@ -132,7 +140,7 @@ certificates:
   returned: always
   type: dict
 containers:
-  description: All containers of the Engine by name.
+  description: All containers of the Engine by name. C(draining) says until when one that was told to end may finish.
   returned: always
   type: dict
 images:
@@ -168,11 +176,7 @@ import shutil
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.broadcast.stack.plugins.module_utils import (
-    engine_configuration,
-    firewall,
-    image_references,
-)
+from ansible_collections.broadcast.stack.plugins.module_utils import engine_configuration, firewall, image_references
 from ansible_collections.broadcast.stack.plugins.module_utils.container_state import (
     LABEL_PREFIX,
     answers,
@@ -183,7 +187,7 @@ from ansible_collections.broadcast.stack.plugins.module_utils.container_state im
     volume_state,
 )
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import HOST_OPTION, Engine, EngineError
-from ansible_collections.broadcast.stack.plugins.module_utils.health import wait_healthy
+from ansible_collections.broadcast.stack.plugins.module_utils.health import Asking, in_slot, starting, wait_healthy
 from ansible_collections.broadcast.stack.plugins.module_utils.host_facts import (
     addresses,
     firewall_state,
@@ -216,8 +220,12 @@ def observe(
     strain=False,
     edge="",
     edge_seconds=300,
+    healthy_slot="",
 ):
-    waited = wait_healthy(Engine(docker_host), healthy, restarts) if healthy else {}
+    asking = Asking(docker_host, Engine)
+    if healthy_slot:
+        healthy = {**in_slot(Engine(docker_host), stack, healthy_slot), **healthy}
+    waited = wait_healthy(Engine(docker_host), healthy, restarts, asking) if healthy else {}
     installed = bool(shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/bin:/usr/bin"))
     result = {
         "engine": {
@@ -284,17 +292,15 @@ def observe(
                 detail = engine.get("/containers/%s/json" % entry["Id"])
             except EngineError:
                 continue
-        result["containers"][name] = container_state(entry, detail)
+        result["containers"][name] = container_state(entry, detail, root)
+        # Whoever has just seen it healthy would otherwise find it starting again.
+        if ours and starting(detail) and (waited.get(name) == "healthy" or asking.healthy(name, detail)):
+            result["containers"][name]["health"] = "healthy"
         if ours and (question := entry["Labels"].get(LABEL_PREFIX + "observe")):
             own[name] = json.loads(question)
         if strain and ours and entry["State"] == "running":
             result["containers"][name]["oom_kills"] = oom_kills(detail["State"].get("Pid", 0))
-    for entry in engine.get("/images/json"):
-        image = {"id": entry["Id"], "size": entry["Size"]}
-        references = image_references.listed(entry)
-        if layers and references:
-            image["layers"] = engine.get("/images/%s/json" % entry["Id"])["RootFS"].get("Layers") or []
-        result["images"].update(dict.fromkeys(references, image))
+    result["images"] = image_references.images_of(engine, layers)
     for entry in engine.get("/networks"):
         subnets = [config.get("Subnet", "") for config in (entry.get("IPAM") or {}).get("Config") or []]
         result["networks"][entry["Name"]] = {
@@ -327,6 +333,7 @@ def main():
             "edge_seconds": {"type": "int", "default": 300},
             "log_lines": {"type": "int", "default": 30},
             "healthy": {"type": "dict", "default": {}},
+            "healthy_slot": {"type": "str", "default": ""},
             "restarts": {"type": "int", "default": 5},
         },
         supports_check_mode=True,

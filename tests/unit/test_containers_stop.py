@@ -11,6 +11,7 @@ import time
 import urllib.parse
 
 import pytest
+from ansible_collections.broadcast.stack.plugins.module_utils import draining
 from ansible_collections.broadcast.stack.plugins.module_utils.engine import Engine, EngineError
 from ansible_collections.broadcast.stack.plugins.modules import containers_stop
 
@@ -219,3 +220,83 @@ def test_statuses_of_errors_can_be_told_apart(engine):
     with pytest.raises(EngineError, match=r"^404") as caught:
         Engine("unix://" + server.server_address).get("/containers/absent/json")
     assert caught.value.status == 404
+
+
+def finishing(engine, *names, root):
+    return containers_stop.let_finish(names, "unix://" + engine.server_address, 0, str(root), False)
+
+
+def ends(server, name, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while server.containers[name]["running"]:
+        assert time.monotonic() < deadline, f"{name} still runs"
+        time.sleep(0.05)
+
+
+def signals(server):
+    return [(path, query["t"]) for method, path, query in server.calls if method == "POST"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_container_that_nobody_waits_for_ends_and_its_host_knows_it_meanwhile(engine, tmp_path):
+    server = engine(worker=container(ends_after=1.0, timeout=300), old=container(running=False))
+    begun = time.monotonic()
+    results, missing, errors = finishing(server, "worker", "old", "absent", root=tmp_path)
+    assert time.monotonic() - begun < 0.9
+    assert (missing, errors) == (["absent"], {})
+    detail = Engine("unix://" + server.server_address).container("worker")
+    until = draining.read(tmp_path, detail)["until"]
+    assert 290 < until - time.time() < 301
+    assert results["worker"]["draining"] == draining.told({"until": until})
+    assert "worker finishes what it does, until 20" in containers_stop.sentence(results, missing, errors)
+    assert "old was not running" in containers_stop.sentence(results, missing, errors)
+    ends(server, "worker")
+    assert sorted(signals(server)) == [("/containers/id-old/stop", "10"), ("/containers/id-worker/stop", "300")]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_one_that_finishes_by_itself_is_told_once_and_waited_for(engine, tmp_path):
+    server = engine(worker=container(ends_after=1.0, timeout=300))
+    finishing(server, "worker", root=tmp_path)
+    finishing(server, "worker", root=tmp_path)
+    while not signals(server):
+        time.sleep(0.02)
+    results, _missing, _errors = containers_stop.stop_all(
+        ["worker"], "unix://" + server.server_address, 0, True, False, str(tmp_path)
+    )
+    assert results["worker"]["removed"]
+    assert results["worker"]["seconds"] > 0.5
+    assert len(signals(server)) == 2, "the signal that ends it, and the stop of what has ended"
+    assert server.containers == {}
+
+
+def test_an_engine_that_fails_meanwhile_is_asked_again(engine, tmp_path, monkeypatch):
+    server = engine(worker=container(timeout=60, broken=True))
+    thread = threading.Thread(
+        target=containers_stop.finish,
+        args=("unix://" + server.server_address, str(tmp_path), "worker", "id-worker", 60),
+        kwargs={"pause": 0.05},
+    )
+    thread.start()
+    while len(signals(server)) < 3:
+        time.sleep(0.02)
+    del server.containers["worker"]["broken"]
+    thread.join(10)
+    assert not thread.is_alive()
+    assert not server.containers["worker"]["running"]
+
+
+def test_a_note_counts_for_the_start_that_was_ended_and_for_its_grace(tmp_path):
+    detail = {"Id": "1", "Name": "/worker", "State": {"Running": True, "StartedAt": "a"}}
+    draining.write(tmp_path, "worker", detail, 60, now=1000)
+    assert draining.read(tmp_path, detail, now=1060) == {"until": 1060}
+    assert draining.read(tmp_path, detail, now=1060 + draining.SLACK + 1) is None
+    for other in ({"Running": True, "StartedAt": "b"}, {"Running": False, "StartedAt": "a"}):
+        assert draining.read(tmp_path, {**detail, "State": other}, now=1001) is None
+    assert draining.read(tmp_path, {**detail, "Id": "2"}, now=1001) is None
+    assert draining.read(tmp_path, {**detail, "Name": "/other"}, now=1001) is None
+    draining.write(tmp_path, "worker", detail, -1)
+    assert draining.told(draining.read(tmp_path, detail)) == "it has finished"
+    draining.forget(tmp_path, "worker")
+    draining.forget(tmp_path, "worker")
+    assert draining.told(draining.read(tmp_path, detail)) == ""

@@ -27,7 +27,7 @@ def record(number, slot, **fields):
     }
 
 
-def container(slot="", number=0, role="django_web", status="running", exclusive=False):
+def container(slot="", number=0, role="django_web", status="running", exclusive=False, **others):
     return {
         "stack": "shop",
         "role": role,
@@ -37,6 +37,7 @@ def container(slot="", number=0, role="django_web", status="running", exclusive=
         "exclusive": exclusive,
         "image": f"shop/django:{number}",
         "image_id": f"sha256:{number}",
+        **others,
     }
 
 
@@ -184,10 +185,30 @@ def test_what_runs_in_other_slots_is_stopped_and_what_has_none_is_removed():
             "shop-worker-blue": container("blue", 1, role="celery_worker"),
         }
     )
-    found = leftovers.retired(observation, "shop", "django_web", "green")
+    found = leftovers.retired(observation, "shop", ["django_web"], "green")
     assert found == {"stop": ["shop-mail-blue", "shop-web-blue"], "remove": ["shop-web"]}
-    exclusive = leftovers.retired(observation, "shop", "django_web", "green", exclusive=True)
+    both = leftovers.retired(observation, "shop", ["django_web", "celery_worker"], "green")
+    assert both["stop"] == ["shop-mail-blue", "shop-web-blue", "shop-worker-blue"]
+    exclusive = leftovers.retired(observation, "shop", ["django_web"], "green", exclusive=True)
     assert exclusive["stop"] == ["shop-mail-blue"]
+
+
+def test_what_finishes_by_itself_is_left_alone_and_holds_up_a_release_in_its_slot():
+    observation = host(
+        containers={
+            "shop-web-blue": container("blue", 1, draining="2026-11-24T12:05:00Z"),
+            "shop-worker-blue": container("blue", 1, role="celery_worker", draining="2026-11-24T13:00:00Z"),
+            "shop-web-green": container("green", 2, draining=""),
+        }
+    )
+    assert leftovers.retired(observation, "shop", ["django_web"], "green") == {"stop": [], "remove": []}
+    assert leftovers.draining(observation, "shop", "blue") == {
+        "shop-web-blue": "slot blue is that of this release, and shop-web-blue may finish there until "
+        "2026-11-24T12:05:00Z",
+        "shop-worker-blue": "slot blue is that of this release, and shop-worker-blue may finish there until "
+        "2026-11-24T13:00:00Z",
+    }
+    assert leftovers.draining(observation, "shop", "green") == leftovers.draining(observation, "shop", "") == {}
 
 
 def test_a_failed_release_leaves_only_what_is_in_its_slot():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 
 import pytest
@@ -57,7 +58,41 @@ def test_only_unix_sockets_are_observed():
 
 
 def container(status="running", health="starting", restarts=0, **state):
-    return {"State": {"Status": status, "Health": {"Status": health}, **state}, "RestartCount": restarts}
+    check = {"Test": ["CMD", "ready"], "Timeout": 2 * 10**9}
+    return {
+        "Id": "1a",
+        "Config": {"Healthcheck": check},
+        "State": {"Status": status, "Health": {"Status": health}, **state},
+        "RestartCount": restarts,
+    }
+
+
+class Answers:
+    """Answers the health check of a starting container with one exit code, or error, after the other."""
+
+    def __init__(self, *codes, seconds=0.0):
+        self.codes, self.seconds, self.time, self.asked = list(codes), seconds, 0.0, []
+
+    def __call__(self, _docker_host, timeout):
+        assert timeout == 2
+        return self
+
+    def now(self):
+        return self.time
+
+    def answer(self, identity, command):
+        self.asked.append((identity, command))
+        self.time += self.seconds
+        found = self.codes.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found, "", ""
+
+    def asking(self):
+        return health.Asking("unix:///absent", self, self.now)
+
+
+SILENT = health.Asking("unix:///absent", lambda *_arguments, **_options: Answers(*[1] * 100))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +128,7 @@ class Engine:
 def test_all_containers_are_waited_for_at_once_and_each_gets_its_outcome():
     engine = Engine(web=[container(), container(health="healthy")], slow=[container()])
     healthy = {"web": 60, "slow": 0, "absent": 60}
-    assert health.wait_healthy(engine, healthy, restarts=5, pause=0) == {
+    assert health.wait_healthy(engine, healthy, restarts=5, asking=SILENT, pause=0) == {
         "web": "healthy",
         "slow": "still starting after 0 seconds",
         "absent": "404: no such container: absent",
@@ -102,7 +137,40 @@ def test_all_containers_are_waited_for_at_once_and_each_gets_its_outcome():
 
 def test_restarts_before_the_wait_do_not_count():
     engine = Engine(web=[container(restarts=9), container(restarts=9), container(health="healthy", restarts=10)])
-    assert health.wait_healthy(engine, {"web": 60}, restarts=5, pause=0) == {"web": "healthy"}
+    assert health.wait_healthy(engine, {"web": 60}, restarts=5, asking=SILENT, pause=0) == {"web": "healthy"}
+
+
+def test_a_starting_container_is_asked_before_the_engine_asks_it():
+    answers = Answers(1, stack_info.EngineError("409: it is restarting"), 0)
+    engine = Engine(web=[container()])
+    assert health.wait_healthy(engine, {"web": 60}, 5, answers.asking(), pause=0) == {"web": "healthy"}
+    assert answers.asked == [("1a", ["ready"])] * 3
+
+
+def test_what_ended_or_is_ill_is_not_asked():
+    answers = Answers()
+    engine = Engine(ended=[container(status="exited", ExitCode=1)], ill=[container(health="unhealthy")])
+    outcomes = health.wait_healthy(engine, {"ended": 60, "ill": 60}, 5, answers.asking(), pause=0)
+    assert outcomes == {"ended": "ended with exit code 1", "ill": "unhealthy"}
+    assert not answers.asked
+
+
+def test_a_slow_answer_is_not_asked_for_at_once_again_and_none_is_left_to_the_engine():
+    answers = Answers(1, 0, seconds=3.0)
+    asking = answers.asking()
+    assert not asking.healthy("web", container())
+    assert not asking.healthy("web", container())
+    answers.time += 3
+    assert asking.healthy("web", container())
+    answers = Answers(TimeoutError())
+    asking = answers.asking()
+    assert [asking.healthy("web", container()) for _times in range(3)] == [False] * 3
+    assert len(answers.asked) == 1
+
+
+def test_without_a_health_check_nothing_is_asked():
+    detail = {**container(), "Config": {}}
+    assert not Answers().asking().healthy("web", detail)
 
 
 def test_routes_are_read_from_the_kernels_table(tmp_path):
@@ -151,3 +219,54 @@ def test_a_container_that_is_started_again_and_again_has_its_ports():
     # One that was stopped has left them to whoever wants them.
     stopped = {"shop-nginx": container_state.container_state({**entry, "State": "exited"}, detail)}
     assert port_problems(parsed_ports(["80:8080"], "p"), {**seen, "containers": stopped}, "shop")
+
+
+@pytest.mark.parametrize(("code", "outcome"), [(0, "healthy"), (1, "starting")])
+def test_a_starting_container_is_seen_as_its_own_check_finds_it(tmp_path, monkeypatch, code, outcome):
+    """Right after a run the Engine may not have looked yet; a plan would start it again, and a status call it ill."""
+    labels = {"broadcast.stack.name": "shop", "broadcast.stack.role": "django_web"}
+    entry = {"Id": "1a", "Names": ["/shop-web"], "Image": "i", "ImageID": "2", "Labels": labels, "State": "running"}
+    found = {
+        "/version": {"Version": "20.10", "ApiVersion": "1.41"},
+        "/info": {"Driver": "overlay2", "LiveRestoreEnabled": True, "DockerRootDir": str(tmp_path)},
+        "/containers/json": [entry],
+        "/containers/1a/json": container(),
+        "/images/json": [],
+        "/networks": [],
+        "/volumes": {},
+    }
+
+    class Engine:
+        def __init__(self, _docker_host, timeout=0):
+            pass
+
+        def get(self, path, **_query):
+            return found[path]
+
+        def answer(self, identity, command):
+            assert (identity, command) == ("1a", ["ready"])
+            return code, "", ""
+
+    monkeypatch.setattr(stack_info, "Engine", Engine)
+    seen = stack_info.observe("shop", str(tmp_path), [], "unix:///absent", [], 5, {}, 5)
+    assert seen["containers"]["shop-web"]["health"] == outcome
+
+
+def test_all_that_starts_in_a_slot_is_waited_for_but_what_never_runs_beside_its_like(monkeypatch, tmp_path):
+    labels = {"broadcast.stack.name": "shop", "broadcast.stack.slot": "green"}
+    entries = [
+        {"Id": "1", "Names": ["/shop-web-green"], "Labels": labels},
+        {"Id": "2", "Names": ["/shop-worker-green"], "Labels": labels},
+        {"Id": "3", "Names": ["/shop-beat-green"], "Labels": {**labels, "broadcast.stack.exclusive": "1"}},
+    ]
+    details = {"1": {"StartPeriod": 90 * 10**9}, "2": {"StartPeriod": 30 * 10**9}}
+
+    class Engine:
+        def get(self, path, **query):
+            if path == "/containers/json":
+                wished = ["broadcast.stack.name=shop", "broadcast.stack.slot=green"]
+                assert (query["all"], json.loads(query["filters"])) == (1, {"label": wished})
+                return entries
+            return {"Config": {"Healthcheck": details[path.split("/")[2]]}}
+
+    assert health.in_slot(Engine(), "shop", "green") == {"shop-web-green": 150, "shop-worker-green": 120}

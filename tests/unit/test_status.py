@@ -105,6 +105,17 @@ def test_the_seconds_of_the_last_release_are_told():
     assert "it took" not in shown.text(look({"a": host()}))
 
 
+def test_what_finishes_by_itself_is_shown_and_no_fault():
+    old = container(role="celery_worker", slot="green", draining="2026-11-24T12:03:10Z")
+    seen = observation({"shop-web-blue": container(), "shop-worker-green": old})
+    found = document.document("shop", {"a": host(seen)}, ["blue", "green"], ["a"], {}, NOW, {})
+    assert (found["problems"], found["drift"]) == ([], [])
+    (row,) = [row for row in found["containers"] if row["slot"] == "green"]
+    assert (row["state"], row["draining_until"]) == ("draining", "2026-11-24T12:03:10Z")
+    assert "draining until 2026-11-24T12:03:10Z" in shown.text(found)
+    assert "shop-worker-green (draining until 2026-11-24T12:03:10Z)" in shown.standing({"a": seen}, "shop", ["a"])
+
+
 @pytest.mark.parametrize(
     ("fields", "code"),
     [

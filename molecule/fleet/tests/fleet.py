@@ -26,6 +26,8 @@ DOMAIN = "stack.test"
 # FLEET_FULL alone: in bench/fleet and in `make test-long`.
 FULL = bool(os.environ.get("FLEET_FULL"))
 RELEASES, TASKS, RATE = (5, 500, 120) if FULL else (1, 50, 15)
+# What a worker or web of the fleet has at most, see its variables.
+DRAIN_SECONDS = 120
 needs_full = pytest.mark.skipif(not FULL, reason="only with FLEET_FULL, see above")
 
 
@@ -178,6 +180,14 @@ class Fleet:
     def containers(self, host: str, *options: str) -> list[str]:
         return self.on(host, f"docker ps --format '{{{{.Names}}}}' {' '.join(options)}").split()
 
+    def draining(self) -> list[tuple[str, str]]:
+        """(host, container) that a host still lets finish."""
+        found = []
+        for host in self.group("edge", "web", "worker"):
+            notes = self.on(host, f"ls /opt/{STACK}/containers/.release/draining 2>/dev/null || true").split()
+            found += [(host, note.removesuffix(".json")) for note in notes]
+        return found
+
     def manage(self, *arguments: str) -> str:
         """A management command in the live release."""
         command = f"docker exec {STACK}-web-{self.slot()} python manage.py {shlex.join(arguments)}"
@@ -204,6 +214,8 @@ class Fleet:
 
     def check_serves(self, release: str) -> None:
         """All web hosts answer with this release, nothing is left of a run that did not end."""
+        # Hosts finish by themselves what the release before does.
+        wait_until(lambda: not self.draining(), DRAIN_SECONDS)
         serves = self.serves()
         assert serves == {release: sorted(self.group("web"))}, serves
         slot = self.slot()

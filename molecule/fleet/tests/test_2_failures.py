@@ -103,8 +103,9 @@ LOSSES = {
     "way-switch": (cut_off, "Link | Let the slot serve", "edge"),
     "engine-start": (without_engine, STEPS[4], "web"),
     "engine-switch": (without_engine, STEPS[5], "edge"),
-    "way-workers": (cut_off, "broadcast.stack.celery_worker : Check", "edge"),
-    "engine-workers": (without_engine, "broadcast.stack.celery_worker : Check", "worker"),
+    "way-workers": (cut_off, "broadcast.stack.celery_worker : Check", "worker"),
+    "way-switched": (cut_off, "Slots | Observe the host again", "edge"),
+    "engine-switched": (without_engine, "Slots | Observe the host again", "worker"),
 }
 # Without FLEET_FULL those two that undo had not survived.
 FIRST_LOSSES = ("way-switch", "engine-start")
@@ -174,7 +175,7 @@ def test_a_switch_that_was_killed_is_gone_back_from_and_gives_way_to_another_rel
         for name in (f"switched-{stamp}", f"again-{stamp}"):
             fleet.write(name)
             came, _code, output = fleet.interrupted(
-                "broadcast.stack.celery_worker :", lambda run: os.killpg(run.pid, signal.SIGKILL)
+                "Slots | Observe the host again", lambda run: os.killpg(run.pid, signal.SIGKILL)
             )
             assert came, output
             time.sleep(2)

@@ -27,20 +27,32 @@ def outdated(observation, stack, live, web):
     )
 
 
-def retired(observation, stack, role, slot, exclusive=False):
-    """Containers of a role that are not in the slot: running ones of other slots (stop), all without one (remove).
+def retired(observation, stack, roles, slot, exclusive=False):
+    """Containers of roles that are not in the slot: running ones of other slots (stop), all without one (remove).
 
-    exclusive: only those that never run beside their like, and those without a slot.
+    exclusive: only those that never run beside their like, and those without a slot. Those that have been told to end
+    and finish by themselves are left alone, until their time is over.
     """
     stop, remove = [], []
     for name, container in sorted(observation["containers"].items()):
-        if container["stack"] != stack or container["role"] != role or container.get("slot") == slot:
+        if container["stack"] != stack or container["role"] not in roles or container.get("slot") == slot:
             continue
         if not container.get("slot"):
             remove.append(name)
+        elif container.get("draining"):
+            continue
         elif container["status"] not in ("exited", "created", "dead") and (container["exclusive"] or not exclusive):
             stop.append(name)
     return {"stop": stop, "remove": remove}
+
+
+def draining(observation, stack, slot):
+    """Containers in a slot that finish by themselves what they do, each with a sentence about it."""
+    return {
+        name: "slot %s is that of this release, and %s may finish there until %s" % (slot, name, container["draining"])
+        for name, container in sorted(observation["containers"].items())
+        if slot and container["stack"] == stack and container.get("slot") == slot and container.get("draining")
+    }
 
 
 def discarded(observation, stack, roles, slot):

@@ -102,6 +102,9 @@ def document(stack, hosts, slots, web_hosts, backups, now, certificates, least_f
             drift += differs
         for row in rows:
             where = "%s: %s" % (host, row["container"])
+            # It has been told to end, and does so by itself.
+            if row["state"] == "draining":
+                continue
             if row["state"] == "starting":
                 drift.append("%s is starting" % where)
             elif row["state"] not in ("healthy", "running") and row["slot"] in ("", slot):

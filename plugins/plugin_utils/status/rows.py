@@ -28,7 +28,7 @@ def container_row(host, name, container, now):
     """What a status tells of a container."""
     state = container["status"]
     if state == "running":
-        state = container["health"] or "running"
+        state = "draining" if container.get("draining") else container["health"] or "running"
     started = epoch(container.get("started_at")) if container["status"] == "running" else None
     return {
         "host": host,
@@ -37,6 +37,7 @@ def container_row(host, name, container, now):
         "slot": container.get("slot", ""),
         "release": container.get("release", 0),
         "state": state,
+        "draining_until": container.get("draining", ""),
         "uptime_seconds": None if started is None else max(0, int(now - started)),
         "image": container["image"],
         "image_id": container["image_id"],
@@ -53,6 +54,7 @@ def missing_row(host, name, role):
         "slot": "",
         "release": 0,
         "state": "missing",
+        "draining_until": "",
         "uptime_seconds": None,
         "image": "",
         "image_id": "",

@@ -76,7 +76,9 @@ def text(found):
                 row["container"] or "-",
                 row["slot"],
                 str(row["release"] or ""),
-                row["state"] + (" (%d restarts)" % row["restarts"] if row["restarts"] else ""),
+                row["state"]
+                + (" until %s" % row["draining_until"] if row["draining_until"] else "")
+                + (" (%d restarts)" % row["restarts"] if row["restarts"] else ""),
                 span(row["uptime_seconds"]),
                 short(row["image_id"]),
             )
@@ -128,9 +130,10 @@ def standing(observations, stack, hosts):
         for name, container in sorted(observations[host]["containers"].items()):
             if container["stack"] == stack and container.get("slot") and container["status"] == "running":
                 what = "release %d in slot %s" % (container["release"], container["slot"])
-                found.setdefault(what, []).append(
-                    name if serving(container) else "%s (%s)" % (name, container["health"])
-                )
+                state = "" if serving(container) else container["health"]
+                if container.get("draining"):
+                    state = "draining until %s" % container["draining"]
+                found.setdefault(what, []).append("%s (%s)" % (name, state) if state else name)
         rows += [(host, what, ", ".join(names)) for what, names in found.items()] or [
             (host, "nothing of a release", "")
         ]
