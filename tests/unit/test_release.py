@@ -202,6 +202,8 @@ def test_what_finishes_by_itself_is_left_alone_and_holds_up_a_release_in_its_slo
         }
     )
     assert leftovers.retired(observation, "shop", ["django_web"], "green") == {"stop": [], "remove": []}
+    waited = leftovers.retired(observation, "shop", ["django_web"], "green", draining=True)
+    assert waited == {"stop": ["shop-web-blue"], "remove": []}
     assert leftovers.draining(observation, "shop", "blue") == {
         "shop-web-blue": "slot blue is that of this release, and shop-web-blue may finish there until "
         "2026-11-24T12:05:00Z",

@@ -87,6 +87,8 @@ def containers(host, app: str) -> dict[str, dict]:
     """Name to what docker inspect says, of the containers of one stack; those that run without their release slot."""
     names = host.check_output(f"docker ps -aq --filter label=broadcast.stack.name={app}").split()
     found = json.loads(host.check_output("docker inspect " + " ".join(names))) if names else []
+    # A release before may still finish what it does.
+    found.sort(key=lambda item: int(item["Config"]["Labels"].get("broadcast.stack.release", 0)))
     return {service(item) if item["State"]["Running"] else item["Name"].strip("/"): item for item in found}
 
 

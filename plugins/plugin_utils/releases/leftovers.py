@@ -27,11 +27,11 @@ def outdated(observation, stack, live, web):
     )
 
 
-def retired(observation, stack, roles, slot, exclusive=False):
+def retired(observation, stack, roles, slot, exclusive=False, draining=False):
     """Containers of roles that are not in the slot: running ones of other slots (stop), all without one (remove).
 
     exclusive: only those that never run beside their like, and those without a slot. Those that have been told to end
-    and finish by themselves are left alone, until their time is over.
+    and finish by themselves are left alone until their time is over, or are to be waited for (draining).
     """
     stop, remove = [], []
     for name, container in sorted(observation["containers"].items()):
@@ -39,7 +39,7 @@ def retired(observation, stack, roles, slot, exclusive=False):
             continue
         if not container.get("slot"):
             remove.append(name)
-        elif container.get("draining"):
+        elif container.get("draining") and not draining:
             continue
         elif container["status"] not in ("exited", "created", "dead") and (container["exclusive"] or not exclusive):
             stop.append(name)
