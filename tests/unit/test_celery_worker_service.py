@@ -299,3 +299,15 @@ def test_what_is_still_said_under_an_old_name_wins():
 def test_a_root_that_has_to_be_writable_says_why():
     found = pool(storage={"writable_root_reason": "it compiles templates"})
     assert (found["read_only"], found["exceptions"]) == (False, {"read_only": "it compiles templates"})
+
+
+def test_names_of_the_version_before_have_their_places():
+    """Each is deprecated, and is no variable any more."""
+    root = Path(__file__).parents[2]
+    shared = yaml.safe_load((root / "meta/stack_variables.yml").read_text())
+    options = yaml.safe_load((root / "roles/celery_worker/meta/argument_specs.yml").read_text())
+    old = {name.split()[1] for keys in ROLE["__celery_worker_renamed"].values() for name in keys.values()}
+    assert old == {name for name in shared["deprecated_variables"] if name.startswith("celery_worker_")}
+    assert not old & set(options["argument_specs"]["main"]["options"])
+    for part, keys in ROLE["__celery_worker_renamed"].items():
+        assert set(keys) <= {field.name for field in dataclasses.fields(getattr(service(), part))}

@@ -31,6 +31,7 @@ from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.inventor
 )
 from ansible_collections.broadcast.stack.plugins.plugin_utils.preflight.names import (
     RUNTIME_VARIABLES,
+    deprecated_variables,
     edits,
     renamed_variables,
     unknown_variables,
@@ -107,6 +108,12 @@ def test_swapped_letters_are_one_edit() -> None:
 def test_renamed_variable_names_its_successor() -> None:
     found = renamed_variables({"backend_hosts"}, {"backend_hosts": "backend_domains"})
     assert lines(found) == "backend_hosts: was renamed; set backend_domains instead."
+
+
+def test_a_deprecated_name_is_told_and_works() -> None:
+    found = deprecated_variables({"django_web_threads", "other"}, {"django_web_threads": "backend_web_threads"})
+    assert [problem.warning for problem in found] == [True]
+    assert "this one works until the next version; set backend_web_threads instead" in lines(found)
 
 
 # Templates
