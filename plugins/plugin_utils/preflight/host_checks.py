@@ -65,6 +65,7 @@ class HostChecks:
         options = dict(self.specs.stack)
         for role in self.inventory.roles_of(host):
             options.update(self.specs.roles.get(role, {}))
+        options.update({name: option for name, option in self.specs.old.items() if name in host.raw})
         environment = host.get("stack_environment", options)
         if environment not in options["stack_environment"]["choices"]:
             # An unknown environment gets no leniency.
@@ -216,8 +217,7 @@ class HostChecks:
         self, host: HostValues, options: dict[str, dict], environment: str, broken: set[str], faulty: set[str]
     ) -> list[Problem]:
         """Paths and names that are written or deleted by, and guarantees that the inventory gives up."""
-        old = [name for name in self.specs.deprecated if name in host.raw]
-        names = dict.fromkeys((*options, *old, *guarantees.SSH, *filter(paths.judged, host.raw)))
+        names = dict.fromkeys((*options, *guarantees.SSH, *filter(paths.judged, host.raw)))
         values = {name: host.get(name, options) for name in names if name not in broken}
         problems = paths.path_problems({name: value for name, value in values.items() if paths.judged(name)})
         problems += guarantees.guarantee_problems(values, environment)

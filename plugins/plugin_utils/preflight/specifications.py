@@ -40,6 +40,13 @@ class Specifications:
             "backend_periodic_commands": worker["__celery_worker_periodic_options"],
             "redis_instances": redis["__redis_instance_options"],
         }
+        # Names of the version before are judged as the entries of dictionaries that they are now.
+        self.old: dict[str, dict[str, t.Any]] = {}
+        for role in ("django_web", "celery_worker"):
+            renamed = load_yaml(root / "roles" / role / "vars" / "main.yml")["__%s_renamed" % role]
+            for part, names in renamed.items():
+                entries = self.roles[role]["%s_%s" % (role, part)]["options"]
+                self.old.update({name.split()[1]: entries[key] for key, name in names.items()})
         # The wiring may define helpers that no role takes.
         wiring = root / "group_vars" / "shared.yml"
         if wiring.is_file():
