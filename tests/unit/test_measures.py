@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
@@ -105,3 +107,8 @@ def test_a_file_that_names_every_service_is_a_list_of_them(tree):
 def test_the_page_holds_the_table_of_all_figures():
     table = (ROOT / "docs/how-it-works.md").read_text().split(measures.BEGIN)[1].split(measures.END)[0]
     assert [words for _key, words, _limit in measures.FIGURES if f"| {words} |" not in table] == []
+
+
+def test_no_figure_is_over_its_limit():
+    run = subprocess.run([sys.executable, ROOT / "bench/measures", "--limits"], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
