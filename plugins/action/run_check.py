@@ -38,7 +38,8 @@ class ActionModule(ActionBase):
         )
         groups = task_vars["groups"]
         sources = [str(source) for source in context.CLIARGS.get("inventory") or []]
-        problems = controller.settings_problems(self.settings(), self.configuration_reason())
+        reason = self.configuration_reason()
+        problems = controller.settings_problems(self.settings(), reason)
         problems += controller.inventory_problems(groups, list(register.GROUPS), sources)
         problems += self.limit_problems(task_vars)
         run, skip = task_vars.get("ansible_run_tags", []), task_vars.get("ansible_skip_tags", [])
@@ -46,6 +47,10 @@ class ActionModule(ActionBase):
         hostvars = task_vars["hostvars"]
         hosts = register.members(groups)
         raw = {host: dict(hostvars.raw_get(host)) for host in hosts}
+        # A variable that nothing but the wiring has.
+        loaded = all("__stack_hosts" in variables for variables in raw.values())
+        wiring = controller.wiring_problems(self.setting("VARIABLE_PLUGINS_ENABLED"), loaded, reason)
+        problems += [problem for problem in wiring if problem not in problems]
         local = [host for host in hosts if raw[host].get("ansible_connection") == "local"]
         problems += controller.environment_problems(os.environ, local)
         if arguments["paths"]:
@@ -57,15 +62,16 @@ class ActionModule(ActionBase):
         told = ["The run was started with %s; nothing was changed." % count, *("- %s" % line for line in lines)]
         return {"changed": False, "failed": True, "msg": "\n".join(told)}
 
+    @classmethod
+    def settings(cls) -> dict[str, controller.Setting]:
+        # Another release of Ansible may lack one of these.
+        known = constants.config.get_configuration_definitions()
+        return {name: cls.setting(name) for name in controller.NEEDED if name in known}
+
     @staticmethod
-    def settings() -> dict[str, controller.Setting]:
-        found = {}
-        for name in controller.NEEDED:
-            # Another release of Ansible may lack one of these.
-            if name in constants.config.get_configuration_definitions():
-                value, origin = constants.config.get_config_value_and_origin(name)
-                found[name] = controller.Setting(value, str(origin))
-        return found
+    def setting(name: str) -> controller.Setting:
+        value, origin = constants.config.get_config_value_and_origin(name)
+        return controller.Setting(value, str(origin))
 
     @staticmethod
     def configuration_reason() -> str:

@@ -28,11 +28,10 @@ def play(root, tmp_path):
     """Run a playbook over hosts, group to host to variables, with those of all hosts; returns the process."""
 
     def run(playbook, groups, *arguments, **variables):
-        # Only what is asked for: neither the wiring nor an environment.
-        (tmp_path / "inventory").mkdir(exist_ok=True)
+        (tmp_path / "inventory/group_vars").mkdir(parents=True, exist_ok=True)
         children = {group: {"hosts": hosts} for group, hosts in groups.items()}
-        inventory = {"all": {"children": children, "vars": variables}}
-        (tmp_path / "inventory/hosts.yml").write_text(yaml.safe_dump(inventory))
+        (tmp_path / "inventory/hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}))
+        (tmp_path / "inventory/group_vars/all.yml").write_text(yaml.safe_dump(variables))
         command = ["ansible-playbook", root / "playbooks" / playbook, "-i", tmp_path / "inventory", *arguments]
         return subprocess.run(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=root

@@ -123,7 +123,6 @@ def test_a_plan_names_what_a_host_is_not_to_run_any_more(root, tmp_path):
         {"ansible.builtin.assert": {"that": "tagged.removed == {}"}},
     ]
     play = {"hosts": "a", "connection": "local", "gather_facts": False, "tasks": tasks}
-    play["vars_files"] = [str(root / "group_vars/shared.yml")]
     hosts = {group: {"hosts": {"a": {}}} for group in ("web", "edge", "postgres")}
     (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": hosts}}))

@@ -987,7 +987,9 @@ def stack_options(root: Path) -> dict[str, dict]:
 
 def test_the_documented_variables_are_those_of_the_wiring(root: Path) -> None:
     options = stack_options(root)
-    wiring = yaml.safe_load((root / "group_vars/shared.yml").read_text())
+    wiring = {}
+    for path in (root / "group_vars/shared").rglob("*.yml"):
+        wiring |= yaml.safe_load(path.read_text())
     shared = {name: value for name, value in wiring.items() if name.startswith(("stack_", "backend_", "secret_"))}
     assert set(shared) - GIVEN <= set(options), "document it in meta/stack_variables.yml"
     for name, option in options.items():

@@ -114,7 +114,6 @@ class Inventories:
         hosts = {group: {"localhost": None} for group in GROUPS} | (groups or {})
         children = {group: {"hosts": members} for group, members in hosts.items() if members is not None}
         (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}))
-        (variables / "00_shared.yml").symlink_to(self.root / "group_vars" / "shared.yml")
         base = {
             "ansible_connection": "local",
             "ansible_python_interpreter": sys.executable,

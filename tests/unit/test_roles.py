@@ -174,7 +174,24 @@ def test_the_tables_of_the_readmes_are_generated_from_the_specifications():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_each_role_has_its_file_of_wiring():
+    """Variables of a role stand in the file that has its name, and what else is there is the wiring's own."""
+    prefixes = {f"{role}_" for role in ROLES}
+    found = {}
+    for path in sorted((ROOT / "group_vars/shared").rglob("*.yml")):
+        own = f"{path.stem}_" if path.parent.name == "roles" else ""
+        foreign = [name for name in load(path) if any(name.startswith(one) for one in prefixes - {own})]
+        if foreign:
+            found[path.name] = foreign
+    assert found == {}
+
+
+def test_no_variable_of_the_wiring_is_written_twice():
+    names = [name for path in (ROOT / "group_vars/shared").rglob("*.yml") for name in load(path)]
+    assert sorted(names) == sorted(set(names))
+
+
 def test_the_wiring_keeps_lists_in_the_order_of_the_inventory():
     """Ansible's filters of sets mix a list anew in every run, and what is rendered from it would always differ."""
-    text = (ROOT / "group_vars/shared.yml").read_text()
+    text = "\n".join(path.read_text() for path in (ROOT / "group_vars/shared").rglob("*.yml"))
     assert re.findall(r"\|\s*(?:difference|union|intersect|symmetric_difference)\b", text) == []

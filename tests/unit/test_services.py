@@ -50,16 +50,13 @@ def played(root: Path) -> dict[str, set[str]]:
     return found
 
 
-def wired(root: Path) -> str:
-    return "\n".join(path.read_text() for path in sorted((root / "group_vars").rglob("*.yml")))
-
-
 def faults(root: Path) -> list[str]:
     """What of a service is missing, and what of it is there that the register does not know."""
     services = register.read(root / "meta" / "services.yml")
     roles, images = files(root / "roles") - INTERNAL, files(root / "docker") - WITHOUT_SERVICE
-    tags, wiring = played(root), wired(root)
+    tags, wiring = played(root), {path.stem for path in (root / "group_vars/shared/roles").glob("*.yml")}
     found = [f"roles/{name}: not in the register" for name in roles - {one.role for one in services}]
+    found += [f"group_vars/shared/roles/{name}.yml: no such role" for name in wiring - roles - INTERNAL]
     found += [
         f"playbooks/site.yml: runs {name}, which the register does not know"
         for name in set(tags) - {one.role for one in services} - {""}
@@ -72,7 +69,7 @@ def faults(root: Path) -> list[str]:
         found += [] if role in roles else [f"{role}: no role"]
         found += [f"{role}: no docker/{image}" for image in one.images if image not in images]
         found += [] if role in tags.get(role, ()) else [f"{role}: no play in site.yml with the tag {role}"]
-        found += [] if re.search(rf"^{role}_\w+:", wiring, re.M) else [f"{role}: no wiring"]
+        found += [] if role in wiring else [f"{role}: no wiring"]
         found += [] if (root / "molecule" / role / "molecule.yml").exists() else [f"{role}: no scenario"]
         variables = root / "roles" / role / "vars" / "main.yml"
         planned = variables.exists() and f"__{role}_plan:" in variables.read_text()
@@ -178,7 +175,7 @@ PLAY = """
         rolespec_validate: false
       tags: [memo]
 """
-WIRING = """
+WIRING = """---
 memo_container_name: "{{ stack_name }}-memo"
 memo_image: "{{ __stack_service_images.memo.reference }}"
 """
@@ -218,7 +215,9 @@ STEPS: dict[str, Callable[[Path], None]] = {
     "meta/services.yml": lambda checkout: append(
         checkout / "meta/services.yml", "memo: {group: memo, images: [memo], hosts_max: 1}\n"
     ),
-    "group_vars/shared.yml": lambda checkout: append(checkout / "group_vars/shared.yml", WIRING),
+    "group_vars/shared/roles/<name>.yml": lambda checkout: (checkout / "group_vars/shared/roles/memo.yml").write_text(
+        WIRING
+    ),
     "playbooks/site.yml": lambda checkout: append(checkout / "playbooks/site.yml", PLAY),
     "molecule/<name>/": add_scenario,
 }
@@ -242,7 +241,6 @@ def checkout(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     variables = folder / "inventories/prod/group_vars/all"
     variables.mkdir(parents=True)
     (folder / "inventories/prod/hosts.yml").write_text(yaml.safe_dump({"all": {"children": groups}}))
-    (variables / "00_shared.yml").symlink_to(folder / "group_vars/shared.yml")
     environment = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,

@@ -45,7 +45,6 @@ def lines(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, lis
     hosts = dict.fromkeys(["right", *TABLE])
     children = {group: {"hosts": hosts} for group in GROUPS}
     (inventory / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}))
-    (inventory / "group_vars/all/00_shared.yml").symlink_to(root / "group_vars/shared.yml")
     base = {
         "stack_name": "hpf-shop",
         "stack_environment": "prod",

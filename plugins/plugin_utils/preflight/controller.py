@@ -48,6 +48,9 @@ NEEDED: dict[str, Needed] = {
     "ALLOW_BROKEN_CONDITIONALS": Needed(False, "conditions that are none would hold"),
 }
 
+# Plugins of Ansible: one brings the wiring, the other what inventories say.
+WIRING, INVENTORIES = "broadcast.stack.wiring", "host_group_vars"
+
 
 def settings_problems(settings: t.Mapping[str, Setting], reason: str) -> list[Problem]:
     """
@@ -67,6 +70,28 @@ def settings_problems(settings: t.Mapping[str, Setting], reason: str) -> list[Pr
         subject = where if one.origin.startswith("env: ") else name
         problems.append(Problem(subject, NEEDED[name].otherwise, remedy, shown(one.value)))
     return problems
+
+
+def wiring_problems(plugins: Setting, loaded: bool, reason: str) -> list[Problem]:
+    """
+    Whether all hosts have the wiring, loaded, and what they say themselves wins over it: Ansible asks the plugins that
+    bring variables one after the other. reason: as for settings_problems.
+    """
+    names = [name.removeprefix("ansible.builtin.") for name in plugins.value]
+    last = WIRING in names and INVENTORIES in names[: names.index(WIRING)]
+    if loaded and not last:
+        return []
+    if plugins.origin.startswith("env: "):
+        subject = plugins.origin.removeprefix("env: ")
+        remedy = "unset %s" % subject
+    elif reason:
+        text, _semicolon, remedy = reason.partition("; ")
+        return [Problem("ansible.cfg", text, remedy)]
+    else:
+        subject = "vars_plugins_enabled"
+        remedy = "write `%s = %s, %s` below [defaults] of your ansible.cfg" % (subject, WIRING, INVENTORIES)
+    text = "the wiring of the stack would win over the inventory" if last else "the wiring of the stack was not loaded"
+    return [Problem(subject, text, remedy, shown(", ".join(plugins.value)))]
 
 
 def configuration_reason(

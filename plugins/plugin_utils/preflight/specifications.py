@@ -48,7 +48,6 @@ class Specifications:
                 entries = self.roles[role]["%s_%s" % (role, part)]["options"]
                 self.old.update({name.split()[1]: entries[key] for key, name in names.items()})
         # The wiring may define helpers that no role takes.
-        wiring = root / "group_vars" / "shared.yml"
-        if wiring.is_file():
+        for wiring in root.glob("group_vars/shared/**/*.yml"):
             self.known.update(re.findall(r"^(\w+):", wiring.read_text(encoding="utf-8"), re.M))
         self.prefixes = ["stack_", "backend_", "secret_", *("%s_" % role for role in self.roles)]
