@@ -32,6 +32,8 @@ LABEL = re.compile(r"\$ANSIBLE_VAULT;1\.2;AES256;([\w.@ -]+)$", re.M)
 class VarsModule(BaseVarsPlugin):
     """Adds to the secrets that the command line gave; has no variables."""
 
+    # Ansible keeps one instance instead of making one for every question.
+    is_stateless = True
     read: t.ClassVar[set[str]] = set()
 
     def get_vars(self, loader, path, entities, cache=True):

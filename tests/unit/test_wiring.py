@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import vars_loader
 from ansible.vars.manager import VariableManager
 
 BIN = Path(sys.executable).parent
@@ -163,3 +165,12 @@ def test_an_ansible_cfg_without_the_wiring_is_refused(project, plugins, sentence
         assert sentence + remedy in output
         assert "The run was started with 1 problem; nothing was changed." in output
     assert (done.returncode == 0) is (not sentence), output
+
+
+def test_plugins_that_bring_variables_are_made_once(root):
+    """Ansible asks them thousands of times in a run; making one anew each time took nine tenths of the answer."""
+    settings = configparser.ConfigParser()
+    settings.read(root / "ansible.cfg")
+    names = settings["defaults"]["vars_plugins_enabled"].split(", ")
+    assert names == ["broadcast.stack.vault_password", "broadcast.stack.wiring", "host_group_vars"]
+    assert [name for name in names if vars_loader.get(name) is not vars_loader.get(name)] == []
