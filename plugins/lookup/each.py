@@ -58,6 +58,6 @@ class LookupModule(LookupBase):
             if term not in variables:
                 raise AnsibleLookupError(f"No variable named {term!r} was found.")
             for name, item in plain(self.get_option("items")).items():
-                with_item = {**variables, holder: {**(item or {}), "name": name}}
-                results.append(HostVariables(name, with_item, self._templar, held=[holder]).value(term))
+                with_item = {holder: {**(item or {}), "name": name}}
+                results.append(HostVariables.within(variables, with_item, self._templar).value(term))
         return results

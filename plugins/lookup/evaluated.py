@@ -42,7 +42,7 @@ class LookupModule(LookupBase):
     """Evaluates named variables."""
 
     def run(self, terms: list, variables: dict | None = None, **kwargs: object) -> list:
-        host = HostVariables("", variables or {}, self._templar)
+        host = HostVariables.within(variables or {}, {}, self._templar)
         for term in terms:
             if term not in host.raw:
                 raise AnsibleLookupError(f"No variable named {term!r} was found.")

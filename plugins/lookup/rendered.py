@@ -49,7 +49,7 @@ class LookupModule(LookupBase):
         variables = variables or {}
         self.set_options(var_options=variables, direct=kwargs)
         added = {"ansible_managed": MANAGED, **self.get_option("template_vars")}
-        host = HostVariables("", {**variables, **added}, self._templar, held=added)
+        host = HostVariables.within(variables, added, self._templar, held=added)
         results = []
         for term in terms:
             path = self.find_file_in_search_path(variables, "templates", term, ignore_missing=True)

@@ -11,20 +11,25 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import operator
 import pathlib
 import typing as t
+from collections import ChainMap
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleError
-from ansible_collections.broadcast.stack.plugins.plugin_utils import templates
-from ansible_collections.broadcast.stack.plugins.plugin_utils.templates import NAME_ALONE, closure, references, texts
+from ansible_collections.broadcast.stack.plugins.plugin_utils.templates import (
+    NAME_ALONE,
+    closure,
+    read_all,
+    references,
+)
 
 ROLES = pathlib.Path(__file__).resolve().parents[2] / "roles"
 # Its variables describe containers, in all roles.
 SHARED = "container"
 UNSET = object()
-READINGS: dict[int, tuple[t.Any, templates.Reading]] = {}
+# Lookups find the HostVariables among the variables by this name.
+ORIGIN = "__stack_origin"
 
 
 def role_part(role: str, folder: str, loader: t.Any) -> dict[str, t.Any]:
@@ -65,15 +70,6 @@ def same(one: t.Any, other: t.Any) -> bool:
         return False
 
 
-def read(value: t.Any) -> templates.Reading:
-    """What the texts of a raw value refer to."""
-    # Hosts and roles share most values, so each object is read once. It is kept, or another object could get its id.
-    if id(value) not in READINGS:
-        reading = functools.reduce(operator.or_, map(templates.read, texts(value)), templates.NOTHING)
-        READINGS[id(value)] = (value, reading)
-    return READINGS[id(value)][1]
-
-
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What became of a variable's template, and the raw values that this depends on."""
@@ -101,17 +97,31 @@ class HostVariables:
     ) -> None:
         self.name = name
         self.raw = raw
-        # Evaluated values. Each takes the place of its template.
-        self.scope = {**raw, **({"hostvars": hostvars} if hostvars is not None else {})}
-        self.template = templar.copy_with_new_env(available_variables=self.scope).template
         # All hosts of a run share these: most of their variables come from the same files.
         self.outcomes: dict[str, list[Outcome]] = {} if outcomes is None else outcomes
+        # Evaluated values. Each takes the place of its template.
+        self.scope = {**raw, ORIGIN: self}
+        if hostvars is not None:
+            self.scope["hostvars"] = hostvars
+        self.template = templar.copy_with_new_env(available_variables=self.scope).template
         self.values: dict[str, t.Any] = {}
         self.errors: dict[str, Exception] = {}
-        # Variables that a lookup has bound. They have their values already.
+        # Variables of the template of a file. They have their values already.
         self.held = frozenset(held)
         self.prepared: set[str] = set()
         self.opened: dict[str, frozenset[str]] = {}
+
+    @classmethod
+    def within(
+        cls, variables: Mapping[str, t.Any], added: Mapping[str, t.Any], templar: t.Any, held: t.Collection[str] = ()
+    ) -> HostVariables:
+        """For a lookup: the variables that it sees and those that it adds, with what was evaluated before."""
+        origin = variables.get(ORIGIN)
+        if origin is None:
+            return cls("", {**variables, **added}, templar, held=held)
+        # Names that a template sets lie over the variables.
+        local = dict(ChainMap(*variables.maps[:-1])) if isinstance(variables, ChainMap) else {}
+        return cls("", {**origin.raw, **local, **added}, templar, outcomes=origin.outcomes, held=held)
 
     def fails(self, name: str) -> bool:
         if name not in self.values and name not in self.errors:
@@ -167,7 +177,7 @@ class HostVariables:
         # A plugin in a template may raise anything.
         except Exception as error:
             outcome = Outcome(depends, error=error)
-        if not any(read(value).any_variable for value in depends.values()):
+        if not any(read_all(value).any_variable for value in depends.values()):
             self.outcomes.setdefault(name, []).append(outcome)
         return outcome
 
@@ -193,26 +203,29 @@ class HostVariables:
 
     @functools.cached_property
     def bound(self) -> frozenset[str]:
-        """Variables that hold something else while a lookup evaluates another one."""
-        return frozenset().union(*(read(value).bound for value in self.raw.values())) - self.held
+        """Variables that have another value in the template of a file."""
+        return frozenset().union(*(read_all(value).bound for value in self.raw.values())) - self.held
+
+    def binds(self, name: str) -> bool:
+        """Whether a variable may have another value in the template of a file; its name may be computed there."""
+        return name in self.bound or ("" in self.bound and name not in self.raw)
 
     def templated(self, name: str) -> bool:
-        return any("{{" in text or "{%" in text for text in texts(self.raw[name]))
+        return read_all(self.raw[name]).templated
 
     def open(self, name: str) -> frozenset[str]:
         """
-        Names without a fixed value that a variable depends on: undefined ones, and those that a lookup binds. Its value
-        is then another one elsewhere, so its template stays.
+        Names that a variable depends on and that have another value in the template of a file. What the variable holds
+        is then another value there, so its template stays.
         """
         if name not in self.opened:
             # A variable may refer to itself.
             self.opened[name] = frozenset()
             found: set[str] = set()
-            for text in texts(self.raw[name]):
-                reading = templates.read(text)
-                for other in reading.names:
-                    found |= {other} if other not in self.raw or other in self.bound else self.open(other)
-                for target in reading.targets:
-                    found |= (self.open(target) if target in self.raw else {target}) - reading.bound
+            reading = read_all(self.raw.get(name))
+            for other in reading.names:
+                found |= {other} if self.binds(other) else self.open(other)
+            for target in reading.targets:
+                found |= self.open(target)
             self.opened[name] = frozenset(found)
         return self.opened[name]

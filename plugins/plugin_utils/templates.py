@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
+import operator
 import re
 import typing as t
 
@@ -35,10 +35,12 @@ class Reading:
     names: frozenset[str] = frozenset()
     # Variables that a lookup evaluates, named by a text.
     targets: frozenset[str] = frozenset()
-    # Variables that a lookup gives another value while it evaluates one.
+    # Variables that have another value in the template of a file; empty for a name that is computed.
     bound: frozenset[str] = frozenset()
     # Whether variables may be read that are not named, so that the value tells nothing about another host.
     any_variable: bool = False
+    # Whether anything in it is to be evaluated at all.
+    templated: bool = False
 
     @property
     def references(self) -> frozenset[str]:
@@ -50,10 +52,12 @@ class Reading:
             self.targets | other.targets,
             self.bound | other.bound,
             self.any_variable or other.any_variable,
+            self.templated or other.templated,
         )
 
 
 NOTHING = Reading()
+READINGS: dict[int, tuple[t.Any, Reading]] = {}
 
 
 def tokens(text: str) -> list[tuple[str, str]]:
@@ -91,10 +95,8 @@ def read(text: str) -> Reading:
             continue
         elif after[0] == ("operator", "="):
             # An argument, or what a statement sets.
-            if value == "variable" and after[1][0] == "string":
-                bound.add(literal(after[1]))
-            elif value == "template_vars" and after[1] == ("operator", "{"):
-                bound |= keys(code[position + 3 :])
+            if value == "template_vars":
+                bound |= keys(code[position + 3 :]) if after[1] == ("operator", "{") else {""}
         else:
             names.add(value)
             if value == "vars":
@@ -108,7 +110,7 @@ def read(text: str) -> Reading:
                     targets.update(named)
                     # A name that is computed may be any.
                     any_variable = any_variable or "" in named
-    return Reading(frozenset(names - BUILT_IN), frozenset(targets - {""}), frozenset(bound - {""}), any_variable)
+    return Reading(frozenset(names - BUILT_IN), frozenset(targets - {""}), frozenset(bound), any_variable, True)
 
 
 def terms(code: list[tuple[str, str]]) -> list[str]:
@@ -128,9 +130,9 @@ def names_test(before: list[tuple[str, str]]) -> bool:
 
 
 def keys(code: list[tuple[str, str]]) -> set[str]:
-    """Keys, as texts, of the dictionary that the code begins in."""
+    """Keys, as texts, of the dictionary that the code begins in; empty for a key that is computed."""
     found, depth = set(), 1
-    for token, following in itertools.pairwise(code):
+    for before, token, following in zip([("operator", "{"), *code], code, code[1:], strict=False):
         if token[0] == "operator" and token[1] in "([{":
             depth += 1
         elif token[0] == "operator" and token[1] in ")]}":
@@ -138,7 +140,7 @@ def keys(code: list[tuple[str, str]]) -> set[str]:
         if depth == 0:
             break
         if depth == 1 and following == ("operator", ":"):
-            found.add(literal(token))
+            found.add(literal(token) if before in (("operator", "{"), ("operator", ",")) else "")
     return found
 
 
@@ -157,9 +159,17 @@ def texts(value: t.Any) -> t.Iterator[str]:
             found += one
 
 
-def references(value: t.Any) -> set[str]:
+def read_all(value: t.Any) -> Reading:
+    """What the texts of a raw value refer to."""
+    # Hosts and roles share most values, so each object is read once. It is kept, or another object could get its id.
+    if id(value) not in READINGS:
+        READINGS[id(value)] = (value, functools.reduce(operator.or_, map(read, texts(value)), NOTHING))
+    return READINGS[id(value)][1]
+
+
+def references(value: t.Any) -> frozenset[str]:
     """Variables that the templates in a raw value refer to."""
-    return set().union(*(read(text).references for text in texts(value)))
+    return read_all(value).references
 
 
 def closure(name: str, raw: t.Mapping[str, t.Any]) -> set[str]:

@@ -134,14 +134,32 @@ def test_what_depends_on_a_variable_that_a_lookup_binds_stays_a_template():
         }
     )
     assert host.value("both") == ["db://live", "db://{'name': 'owner'}", "db://{'name': 'owner'}"]
-    assert host.open("settings") == {"database"}
-    assert host.open("others") == frozenset()
+    assert host.value("settings") == {"url": "db://live"}
 
 
-def test_what_has_no_value_yet_stays_a_template():
-    host, _seen = variables({"line": "{{ item | default('none') }}", "text": "{{ line }}"})
-    assert host.value("text") == "none"
-    assert host.scope["line"] == "{{ item | default('none') }}"
+def test_a_lookup_binds_what_was_undefined_or_evaluated_before_it():
+    each = "{{ query('broadcast.stack.each', 'text', items={'a': {}}, variable=%s) | first }}"
+    host, _seen = variables(
+        {
+            "line": "{{ (item | default({'name': 'none'})).name }}",
+            "text": "{{ line }}",
+            "holder": "item",
+            "named": each % "'item'",
+            "computed": each % "holder",
+            "within": "{% set holder = 'item' %}" + each % "holder",
+        }
+    )
+    assert [host.value(name) for name in ("text", "named", "text", "computed")] == ["none", "a", "none", "a"]
+    assert host.value("within") == "a"
+
+
+def test_a_file_that_gets_variables_of_its_own_reads_others_that_depend_on_them(tmp_path):
+    (tmp_path / "file.j2").write_text("{{ line }}")
+    raw = {"line": "{{ it | default('none') }}", "file": str(tmp_path / "file.j2")}
+    template = "{{ [line, lookup('ansible.builtin.template', file, template_vars=%s), line] }}"
+    for added in ("{'it': 'one'}", "dict(it='one')", "{'i' ~ 't': 'one'}"):
+        host, _seen = variables({**raw, "lines": template % added})
+        assert host.value("lines") == ["none", "one", "none"]
 
 
 def test_a_branch_that_is_not_taken_may_fail():
