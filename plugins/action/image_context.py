@@ -10,7 +10,7 @@ import tempfile
 from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.broadcast.stack.plugins.plugin_utils.images.context import CatalogError, copy_context
+from ansible_collections.broadcast.stack.plugins.plugin_utils.images.context import CatalogError, Hasher, copy_context
 
 PREFIX = "context-"
 
@@ -39,10 +39,16 @@ class ActionModule(ActionBase):
                 "programs": {"type": "list", "elements": "str"},
                 "settings": {"type": "dict"},
                 "copy": {"type": "path"},
-                "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+                "state": {"type": "str", "choices": ["present", "hashed", "absent"], "default": "present"},
             },
-            required_if=[("state", "present", ["context"]), ("state", "absent", ["copy"])],
+            required_if=[
+                ("state", "present", ["context"]),
+                ("state", "hashed", ["copy"]),
+                ("state", "absent", ["copy"]),
+            ],
         )
+        if arguments["state"] == "hashed":
+            return {"changed": False, "hash": Hasher().context(arguments["copy"])}
         if arguments["state"] == "absent":
             return self.removed(pathlib.Path(arguments["copy"]))
         # Ansible removes the folder at the end of the run, even of one that fails.

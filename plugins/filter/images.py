@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import posixpath
 import re
 import shlex
+import typing as t
 from collections.abc import Iterable, Mapping
 
 from ansible.errors import AnsibleFilterError
@@ -27,8 +29,8 @@ ADVICE = (
 def image_builds(catalog: Mapping[str, Mapping], wanted: Iterable[str], present: Iterable[str]) -> list[dict]:
     """The images to build, parents first: what is wanted and not present, and the parents that this takes.
 
-    A builder is built again whenever anything of it is: it carries the mirrors and certificates of this run. Its layers
-    are cached, so that costs nothing when they are the same.
+    A builder is among them whenever anything of it is: it carries the mirrors and certificates of this run. See
+    builders_due.
     """
     present = set(present)
     needed: set[str] = set()
@@ -43,6 +45,29 @@ def image_builds(catalog: Mapping[str, Mapping], wanted: Iterable[str], present:
     for name in wanted:
         need(name)
     return [{"name": name, **image} for name, image in catalog.items() if name in needed]
+
+
+def builder_mark(image: Mapping[str, t.Any], context: str, parent: str) -> str:
+    """
+    A second reference of a builder. It tells from what it was built: its context with the settings of the run, hashed,
+    and the id of its parent. Only the controller has it, as it has the builder.
+    """
+    return f"{image['reference']}-{hashlib.sha256(f'{context} {parent}'.encode()).hexdigest()[:12]}"
+
+
+def builders_due(
+    builds: Iterable[Mapping[str, t.Any]], images: Mapping[str, Mapping], context: str, parent: str
+) -> list[Mapping[str, t.Any]]:
+    """What is left to build, when a builder that was built from the same stays. images: those of the controller."""
+
+    def same(image: Mapping[str, t.Any]) -> bool:
+        ids = [
+            images.get(image_references.canonical(one), {}).get("id")
+            for one in (image["reference"], builder_mark(image, context, parent))
+        ]
+        return image["name"].endswith("builder") and ids[0] is not None and ids[0] == ids[1]
+
+    return [image for image in builds if not same(image)]
 
 
 def holders(hosts: Mapping[str, Mapping[str, Mapping]], reference: str) -> dict[str, list[str]]:
@@ -149,6 +174,8 @@ class FilterModule:
     def filters(self) -> dict:
         return {
             "build_failure": build_failure,
+            "builder_mark": builder_mark,
+            "builders_due": builders_due,
             "home_files": home_files,
             "image_builds": image_builds,
             "image_reference": image_references.canonical,

@@ -24,12 +24,12 @@ options:
       - When it is given, also empty, the folder is there and holds nothing but these.
     type: dict
   copy:
-    description: The folder to remove, as this module returned it; for O(state=absent).
+    description: The folder to hash or to remove, as this module returned it; for O(state=hashed) and O(state=absent).
     type: path
   state:
-    description: Whether a copy is made of O(context), or O(copy) is removed.
+    description: Whether a copy is made of O(context), or O(copy) is hashed with all that was added to it, or removed.
     type: str
-    choices: [present, absent]
+    choices: [present, hashed, absent]
     default: present
 attributes:
   check_mode:
@@ -54,5 +54,9 @@ RETURN = r"""
 path:
   description: Folder of the copy.
   returned: state is present
+  type: str
+hash:
+  description: Hash over path, kind and content of each file in the copy.
+  returned: state is hashed
   type: str
 """

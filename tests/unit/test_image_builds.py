@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from ansible_collections.broadcast.stack.plugins.filter.images import (
     build_failure,
+    builder_mark,
+    builders_due,
     image_builds,
     image_supply,
     images_held,
@@ -34,6 +36,23 @@ CATALOG = {
 )
 def test_what_is_built(wanted, present, expected):
     assert [image["name"] for image in image_builds(CATALOG, wanted, present)] == expected
+
+
+def test_a_builder_stays_that_was_built_from_the_same():
+    builds = image_builds(CATALOG, ["postgres"], [])
+    mark = builder_mark(CATALOG["builder"], "context", "parent")
+    images = {name: {"id": "sha256:1"} for name in ("shop/base:1", "shop/builder:1", mark)}
+    names = ["base", "builder", "postgres"]
+
+    def due(found: dict, *parts: str) -> list[str]:
+        return [image["name"] for image in builders_due(builds, found, *parts)]
+
+    assert due(images, "context", "parent") == ["base", "postgres"]
+    # Other settings of the run, another parent, another build under the reference, a builder that is gone.
+    assert due(images, "other", "parent") == due(images, "context", "other") == names
+    assert due({**images, "shop/builder:1": {"id": "sha256:2"}}, "context", "parent") == names
+    assert due({mark: {"id": "sha256:1"}}, "context", "parent") == names
+    assert due({}, "context", "parent") == names
 
 
 POSTGRES, REDIS = "shop/postgres:1", "shop/redis:1"
