@@ -105,14 +105,9 @@ def test_a_process_that_was_killed_for_memory_is_told(host, web, status):
     wait_healthy(host, web)
 
 
-def test_a_disk_on_which_no_deployment_fits_is_told(status):
-    found = status(stack_docker_free_mb_min=10**9)
+def test_a_full_disk_and_a_page_that_does_not_answer_are_broken(status):
+    found = status(stack_docker_free_mb_min=10**9, backend_smoke_paths=["/", "/no-such-page/"])
     assert any("are free for Docker" in line for line in found["problems"]), found
-    assert found["exit_code"] == 1
-
-
-def test_a_page_that_does_not_answer_is_broken(status):
-    found = status(backend_smoke_paths=["/", "/no-such-page/"])
     assert any("/no-such-page/ with Host stack.test answered 404" in line for line in found["problems"]), found
     assert found["exit_code"] == 1
 
