@@ -107,8 +107,9 @@ LOSSES = {
     "way-switched": (cut_off, "Slots | Observe the host again", "edge"),
     "engine-switched": (without_engine, "Slots | Observe the host again", "worker"),
 }
-# Without FLEET_FULL those two that undo had not survived.
-FIRST_LOSSES = ("way-switch", "engine-start")
+# Without FLEET_FULL those two that undo had not survived, and one run that finishes after both. An edge that could not
+# be told may serve either release, so it comes last.
+FIRST_LOSSES = ("engine-start", "way-switch")
 
 
 @pytest.mark.parametrize("loss", LOSSES if FULL else FIRST_LOSSES)
@@ -122,7 +123,7 @@ def test_a_host_that_is_lost_is_told_as_it_is_and_holds_up_no_other(fleet, site,
             came, code, output = fleet.interrupted(marker, lambda run: lose())
             seen = serves_by_edge(fleet)
             said = " ".join(output[output.rindex("Undone | Fail") :].split())
-        done = site()
+        done = site() if FULL or loss == FIRST_LOSSES[-1] else None
     record(loss=loss, exit_code=code, seen=seen, requests=result["requests"], failed=result["failed"])
     assert came, output
     assert code != 0
@@ -141,10 +142,11 @@ def test_a_host_that_is_lost_is_told_as_it_is_and_holds_up_no_other(fleet, site,
         and (failure["edge"], "ConnectionRefused" in failure["reason"]) == (fleet.address(host), True)
     ]
     assert result["failed"] == len(refused), json.dumps(result, indent=2)
-    # The same command finishes.
-    assert done.returncode == 0, done.stdout
-    fleet.check_serves(name)
-    fleet.check_records()
+    if done:
+        # The same command finishes.
+        assert done.returncode == 0, done.stdout
+        fleet.check_serves(name)
+        fleet.check_records()
 
 
 @needs_full
