@@ -214,7 +214,7 @@ def test_changed_release_commands_run_once_more(host, converge, own):
 # The next test changes the same and restores.
 def test_an_application_that_is_not_ready_fails_the_run_and_says_why(host, converge, own):
     environment = {**own["django_web_env"], "SHOP_GREETING": "not ready"}
-    run = converge(django_web_env=environment, backend_ready_path="/unready")
+    run = converge(django_web_env=environment, backend_ready_path="/unready", backend_ready_wait_seconds=6)
     assert run.returncode != 0
     assert "/unready with Host shop.example.org answered 503" in run.stdout
     assert "no such table: shop_nothing" in run.stdout

@@ -113,7 +113,9 @@ def test_a_full_disk_and_a_page_that_does_not_answer_are_broken(status):
 
 
 def test_a_release_whose_pages_do_not_answer_gets_no_request(host, web, converge):
-    run = converge(backend_env={"WEBHOOK_ALLOW_PRIVATE": "0"}, backend_smoke_paths=["/no-such-page/"])
+    run = converge(
+        backend_env={"WEBHOOK_ALLOW_PRIVATE": "0"}, backend_smoke_paths=["/no-such-page/"], backend_ready_wait_seconds=6
+    )
     assert run.returncode != 0
     assert "/no-such-page/ with Host stack.test answered 404" in run.stdout, run.stdout
     assert "serves on all hosts as before" in " ".join(run.stdout.split()), run.stdout
@@ -126,9 +128,12 @@ def test_errors_that_users_met_at_the_edge_are_told(host, web, status):
     host.check_output(f"docker stop {web}")
     try:
         asked = "curl --silent --insecure --output /dev/null --write-out '%{http_code} ' https://stack.test/"
-        answers = host.check_output(f"for n in $(seq 30); do {asked} --resolve stack.test:443:127.0.0.1; done").split()
+        # At once: each waits until nobody answers at the container's address.
+        command = f"seq 30 | xargs -P 30 -I number {asked} --resolve stack.test:443:127.0.0.1"
+        answers = host.check_output(command).split()
     finally:
         host.check_output(f"docker start {web}")
+    assert len(answers) == 30
     assert all(answer.startswith("5") for answer in answers), answers
     wait_healthy(host, web)
     found = status()
