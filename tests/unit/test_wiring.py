@@ -5,9 +5,11 @@ from __future__ import annotations
 import configparser
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -174,3 +176,57 @@ def test_plugins_that_bring_variables_are_made_once(root):
     names = settings["defaults"]["vars_plugins_enabled"].split(", ")
     assert names == ["broadcast.stack.vault_password", "broadcast.stack.wiring", "host_group_vars"]
     assert [name for name in names if vars_loader.get(name) is not vars_loader.get(name)] == []
+
+
+# What only a run knows.
+FOUND = ("container_observation", "container_run_result", "stack_role_plans", "stack_plan", "stack_release_back")
+
+
+def test_the_wiring_says_nothing_that_only_plays_need(root):
+    """Plays have what tasks found. Of the release, roles need lists of hosts and the slot."""
+    texts = {path.name: path.read_text() for path in (root / "group_vars/shared").rglob("*.yml")}
+    assert [(file, name) for file, text in texts.items() for name in FOUND if re.search(rf"\b{name}\b", text)] == []
+    asking = {file for file, text in texts.items() if re.search(r"\bstack_release\b", re.sub(r"#.*", "", text))}
+    assert asking == {"10_application.yml", "30_fleet.yml", "nginx_tls.yml"}
+
+
+def given(node: object) -> Iterator[str]:
+    """Names of all variables that plays, blocks and tasks give."""
+    if isinstance(node, dict):
+        yield from node.get("vars") or {}
+        for value in node.values():
+            yield from given(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from given(value)
+
+
+def test_no_play_gives_a_private_variable_of_the_wiring_another_value(root):
+    files = [*(root / "playbooks").rglob("*.yml"), *(root / "molecule").glob("**/*.yml")]
+    found = {path.name: set(given(list(yaml.load_all(path.read_text(), Plain)))) for path in files}
+    assert {file: names for file, names in found.items() if any(name.startswith("__stack_") for name in names)} == {}
+
+
+class Plain(yaml.SafeLoader):
+    """Reads !vault and the like as nothing."""
+
+
+Plain.add_multi_constructor("!", lambda _loader, _suffix, _node: None)
+
+
+def test_every_play_that_tells_of_a_release_has_its_variables(root):
+    """Ansible goes on without a file of variables that it does not find."""
+    names = set(yaml.safe_load((root / "playbooks/vars/release.yml").read_text()))
+    tasks = {path.name: path.read_text() for path in (root / "playbooks/tasks").glob("*.yml")}
+
+    def needs(text: str) -> bool:
+        inner = [tasks[file] for file in re.findall(r"(?:import|include)_tasks: (?:tasks/)?(\w+\.yml)", text)]
+        return any(re.search(rf"\b{name}\b", text) for name in names) or any(map(needs, inner))
+
+    checked = 0
+    for path in sorted((root / "playbooks").glob("*.yml")):
+        for play in yaml.safe_load(path.read_text()):
+            text = yaml.safe_dump(play.get("tasks") or [], width=10000)
+            assert ("vars/release.yml" in (play.get("vars_files") or [])) is needs(text), play["name"]
+            checked += needs(text)
+    assert checked >= 11
