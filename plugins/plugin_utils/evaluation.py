@@ -121,7 +121,9 @@ class HostVariables:
             return cls("", {**variables, **added}, templar, held=held)
         # Names that a template sets lie over the variables.
         local = dict(ChainMap(*variables.maps[:-1])) if isinstance(variables, ChainMap) else {}
-        return cls("", {**origin.raw, **local, **added}, templar, outcomes=origin.outcomes, held=held)
+        # Ansible does not count hostvars among the variables of a host.
+        hostvars = origin.scope.get("hostvars")
+        return cls("", {**origin.raw, **local, **added}, templar, origin.outcomes, hostvars, held)
 
     def fails(self, name: str) -> bool:
         if name not in self.values and name not in self.errors:

@@ -153,6 +153,17 @@ def test_a_lookup_binds_what_was_undefined_or_evaluated_before_it():
     assert host.value("within") == "a"
 
 
+@pytest.mark.parametrize("plugin", ["each", "evaluated"])
+def test_a_lookup_sees_the_other_hosts(plugin):
+    options = ", items={'a': {}}, variable='item'" if plugin == "each" else ""
+    raw = {
+        "text": "{{ hostvars['two'].place }}",
+        "found": f"{{{{ query('broadcast.stack.{plugin}', 'text'{options}) }}}}",
+    }
+    host, _seen = variables(raw, hostvars={"two": {"place": "there"}})
+    assert host.value("found") == ["there"]
+
+
 def test_a_file_that_gets_variables_of_its_own_reads_others_that_depend_on_them(tmp_path):
     (tmp_path / "file.j2").write_text("{{ line }}")
     raw = {"line": "{{ it | default('none') }}", "file": str(tmp_path / "file.j2")}
